@@ -1,0 +1,38 @@
+// The whole wanted network state of one host.
+// This module is pure.
+
+import type { Address, Cidr } from '#lib/ip';
+import type { NetworkState } from '#lib/linux';
+import type { PeerConfig } from '#lib/wireguard';
+import type { TunnelId } from './fleet.ts';
+
+/** One WireGuard device: (remote ordinal, lane). The private key is named, not held: the executor looks it up. */
+export interface DevicePlan {
+  readonly name: string;
+  readonly lane: number;
+  readonly listenPort: number;
+  readonly fwmark: number;
+  /** Sorted by public key. */
+  readonly peers: readonly PeerConfig[];
+}
+
+/** One tunnel of this gateway, for whoever probes it. */
+export interface TunnelPlan {
+  readonly id: TunnelId;
+  readonly device: string;
+  /** Fabric addresses of both ends, IPv6 first; same length, same families. */
+  readonly local: readonly Address[];
+  readonly remote: readonly Address[];
+}
+
+export interface HostPlan {
+  readonly network: NetworkState;
+  /** Empty on workers. */
+  readonly devices: readonly DevicePlan[];
+  /** Empty on workers. */
+  readonly tunnels: readonly TunnelPlan[];
+  /** What the plan could not give, for the operator: condition code and the thing it is about. */
+  readonly conditions: readonly { readonly code: string; readonly about: string; readonly text: string }[];
+  /** CIDRs of all other clusters: what must never leave in the clear. */
+  readonly remoteCidrs: readonly Cidr[];
+}

@@ -1,0 +1,15 @@
+// The Fleet value, and what follows from it: each host's plan, and what an operator is shown.
+// This module is pure.
+
+export type {
+  Fleet,
+  FabricPrefixes,
+  GatewayEndpoint,
+  Host,
+  Node,
+  OwnCluster,
+  RemoteCluster,
+  RemoteGateway,
+  TunnelId,
+} from './fleet.ts';
+export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
