@@ -1,0 +1,111 @@
+// Bundles each program into one file under `.cache/dist`, and does nothing while what it was made from has not changed.
+
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import type { BuildOptions } from 'esbuild';
+
+const root = path.dirname(import.meta.dirname);
+const dist = path.join(root, '.cache', 'dist');
+
+/** Program → its entry file. Daemons are minified: less to parse and to keep in memory on every node. */
+const PROGRAMS = {
+  clusterctl: { entry: 'clusterctl/main.ts', minify: false },
+  'isthmus-gateway': { entry: 'gateway/main.ts', minify: true },
+  'isthmus-route-agent': { entry: 'route-agent/main.ts', minify: true },
+  'lab-pod': { entry: 'lab/pod/main.ts', minify: false },
+} as const;
+
+export type Program = keyof typeof PROGRAMS;
+
+/** Names of all programs that can be bundled. */
+export const programNames = Object.keys(PROGRAMS) as readonly Program[];
+
+/** Dependencies in CommonJS call `require`, which a module has to make for itself. */
+const BANNER = `import { createRequire as isthmusRequire } from 'node:module'; const require = isthmusRequire(import.meta.url);`;
+
+const OPTIONS = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  sourcemap: 'external',
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  write: false,
+  logLevel: 'silent',
+  banner: { js: BANNER },
+} as const satisfies BuildOptions;
+
+/** What a bundle was made from: file → digest, besides packages, which the lockfile stands for. */
+type Inputs = Readonly<Record<string, string>>;
+
+function digest(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('base64url');
+}
+
+async function digestFile(file: string): Promise<string> {
+  return digest(await readFile(path.join(root, file)).catch(() => ''));
+}
+
+async function digestFiles(files: Iterable<string>): Promise<Inputs> {
+  const pairs = [...new Set(files)].toSorted().map(async (file) => [file, await digestFile(file)] as const);
+  return Object.fromEntries(await Promise.all(pairs));
+}
+
+/** Files whose change changes every bundle. */
+const COMMON = ['package-lock.json', 'package.json', 'tsconfig.json', 'setup/bundle.ts'];
+
+/** The bundle's path if it is there and everything that it was made from is unchanged. */
+async function findFresh(name: Program): Promise<string | undefined> {
+  const file = path.join(dist, `${name}.mjs`);
+  try {
+    const made = JSON.parse(await readFile(`${file}.inputs.json`, 'utf8')) as Inputs;
+    const now = await digestFiles(Object.keys(made));
+    const isFresh = Object.entries(made).every(([input, was]) => now[input] === was);
+    return isFresh && (await readFile(file)).length > 0 ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A rename makes the file appear whole, also to a program that starts meanwhile. */
+async function place(file: string, data: string | Uint8Array): Promise<void> {
+  const fresh = `${file}.${process.pid}`;
+  await writeFile(fresh, data);
+  await rename(fresh, file);
+}
+
+async function build(name: Program): Promise<string> {
+  const { build: esbuild } = await import('esbuild');
+  const { entry, minify } = PROGRAMS[name];
+  const outfile = path.join(dist, `${name}.mjs`);
+  const result = await esbuild({ ...OPTIONS, minify, entryPoints: [entry], outfile });
+  const own = Object.keys(result.metafile.inputs).filter((file) => !file.startsWith('node_modules/'));
+  const inputs = await digestFiles([...COMMON, ...own]);
+  await mkdir(dist, { recursive: true });
+  for (const output of result.outputFiles) await place(output.path, output.contents);
+  await chmod(outfile, 0o755);
+  await place(`${outfile}.inputs.json`, JSON.stringify(inputs, undefined, 1));
+  return outfile;
+}
+
+/**
+ * Builds what is not fresh.
+ *
+ * @returns the path of each bundle
+ * @throws {Error} esbuild's, with file and line, if the source does not bundle
+ */
+export async function bundle<Name extends Program>(names: readonly Name[]): Promise<Record<Name, string>> {
+  const pairs = names.map(async (name) => [name, (await findFresh(name)) ?? (await build(name))] as const);
+  return Object.fromEntries(await Promise.all(pairs)) as Record<Name, string>;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const wanted = process.argv.slice(2);
+  const names = programNames.filter((name) => wanted.length === 0 || wanted.includes(name));
+  for (const file of Object.values(await bundle(names))) process.stdout.write(`${file}\n`);
+}

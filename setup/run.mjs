@@ -1,0 +1,147 @@
+// Runs a TypeScript file of this repository under the lockfile's own Node, with the packages installed and `.cache/bin` first on PATH.
+// Plain JavaScript that any maintained Node understands: it is what `npm run …` and `bin/*` start, whatever Node is on the machine.
+
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const binaries = path.join(root, '.cache', 'bin');
+
+/** Text for people: on stderr, so that `--json` output stays alone on stdout. */
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+function refuse(text) {
+  say(text);
+  process.exit(1);
+}
+
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(root, file), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether node_modules holds what the lockfile lists; packages for other platforms may be absent. */
+function isInstalled() {
+  const wanted = readJson('package-lock.json')?.packages ?? {};
+  const have = readJson('node_modules/.package-lock.json')?.packages;
+  if (have === undefined) return false;
+  return Object.entries(wanted).every(
+    ([where, { version, optional }]) =>
+      where === '' || have[where]?.version === version || (optional === true && !(where in have)),
+  );
+}
+
+/** Whether the process that holds the install lock still lives; an unreadable lock counts as held for a moment only. */
+function isHeld(lock) {
+  try {
+    process.kill(Number(fs.readFileSync(lock, 'utf8')) || process.pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** Two commands started at once on a fresh clone must not both rewrite node_modules. */
+function lockInstall() {
+  fs.mkdirSync(path.join(root, '.cache'), { recursive: true });
+  const lock = path.join(root, '.cache', 'install.lock');
+  for (;;) {
+    try {
+      fs.writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      return () => fs.rmSync(lock, { force: true });
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      if (!isHeld(lock)) fs.rmSync(lock, { force: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    }
+  }
+}
+
+function installPackages() {
+  if (isInstalled()) return;
+  const unlock = lockInstall();
+  try {
+    if (isInstalled()) return;
+    say('Installing the packages of package-lock.json (once; about half a minute)');
+    const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    });
+    if (npm.error !== undefined) {
+      refuse(
+        `Cannot install the packages: npm does not start (${npm.error.message}). Install npm and run the command again`,
+      );
+    }
+    if (npm.status !== 0) {
+      refuse('Cannot install the packages: npm failed, see above. Mend the cause and run the command again');
+    }
+  } finally {
+    unlock();
+  }
+}
+
+/** The lockfile's Node, or the running one where that has no binary for this platform. */
+function findNode() {
+  const pinned = path.join(root, 'node_modules', 'node', 'bin', 'node');
+  if (fs.existsSync(pinned)) return pinned;
+  if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath;
+  return refuse(
+    `Cannot start: the package "node" has no binary in node_modules and the Node that runs is ${process.version}. Install Node 24 or newer, or run \`npm rebuild node\``,
+  );
+}
+
+/** `.cache/bin/node` lets every child find the same Node. A rename makes it appear at once. */
+function linkNode(node) {
+  const link = path.join(binaries, 'node');
+  try {
+    if (fs.readlinkSync(link) === node) return;
+  } catch {
+    fs.mkdirSync(binaries, { recursive: true });
+  }
+  const fresh = `${link}.${process.pid}`;
+  fs.symlinkSync(node, fresh);
+  fs.renameSync(fresh, link);
+}
+
+/**
+ * npm puts every node_modules/.bin first on PATH, and one package there brings a program called `nft`
+ * that is not nftables: such entries go. The sbin directories are missing from many users' PATH, and `ip` and `nft` live there.
+ */
+function searchPath() {
+  const sbin = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+  const rest = (process.env['PATH'] ?? '')
+    .split(path.delimiter)
+    .filter((entry) => entry !== binaries && !entry.replace(/\/+$/, '').endsWith('node_modules/.bin'));
+  return [binaries, ...rest, ...sbin.filter((entry) => !rest.includes(entry))].join(path.delimiter);
+}
+
+/** Signals go on to the child, whose end is ours. A terminal sends its own SIGINT to the child: a second one would read as "hurry". */
+function follow(child) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
+      child.kill(signal);
+    });
+  }
+  child.on('error', (error) => refuse(`Cannot start "${child.spawnfile}": ${error.message}`));
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (os.constants.signals[signal] ?? 1)));
+}
+
+installPackages();
+const node = findNode();
+linkNode(node);
+follow(
+  spawn(node, ['--enable-source-maps', path.join(root, 'setup', 'start.ts'), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: searchPath(), NODE: node },
+  }),
+);
