@@ -1,5 +1,13 @@
 // The kernel's network state in whole values: read it, diff it, make it so, leave nothing behind.
+// The one invariant: everything that is put into a kernel can be recognised there without memory (protocol number,
+// tables, device names, nexthop ids, table name; sysctls alone are remembered on disk), and nothing else is touched.
 
+export type { Applied, ApplyOptions, Failure } from './apply.ts';
+export { applyState, cleanState } from './apply.ts';
+export type { Changes, Diff, NftChange, SysctlChange } from './changes.ts';
+export type { HeldLink, KernelState } from './kernel-state.ts';
+export type { Command, Run } from './run.ts';
+export { CommandError, inNamespace, runCommand } from './run.ts';
 export type {
   InterfaceAddress,
   Link,

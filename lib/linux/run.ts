@@ -1,0 +1,122 @@
+// Runs other programs: bounded in time and output, one locale, failures that say what was run.
+
+import { spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+
+/** One program to run. */
+export interface Command {
+  readonly argv: readonly [string, ...string[]];
+  /** Text for stdin; secrets and batches go here, never into argv. */
+  readonly input?: string;
+  /** @default 30000 */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs a command and gives its stdout. Rejects with {@link CommandError} whatever went wrong. */
+export type Run = (command: Command) => Promise<string>;
+
+/** A program failed, was not found, took too long or said too much. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly argv: readonly string[];
+  /** Null where the program never ran or was ended by a signal. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The program does not exist on this machine. */
+  readonly isMissing: boolean;
+
+  constructor(command: Command, reason: string, end: Ending) {
+    super(`Cannot run "${shortArgv(command.argv)}": ${reason}`, { cause: end.cause });
+    this.argv = command.argv;
+    this.exitCode = end.exitCode;
+    this.stdout = end.stdout;
+    this.stderr = end.stderr;
+    this.isMissing = isErrno(end.cause, 'ENOENT');
+  }
+}
+
+interface Ending {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly cause?: unknown;
+}
+
+/** Largest output that is read before the program is ended: the routes of some thousand clusters are 4 MB. */
+const MAX_OUTPUT = 64 * 1024 * 1024;
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** The real runner. `LC_ALL=C`, because stderr is what failures are told apart by. */
+export const runCommand: Run = (command) =>
+  new Promise((resolve, reject) => {
+    const [program, ...args] = command.argv;
+    const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
+    const child = spawn(program, args, { env: { ...process.env, LC_ALL: 'C' }, stdio: 'pipe' });
+    let stopped: string | undefined;
+    let cause: unknown;
+    const stop = (reason: string): void => {
+      stopped ??= reason;
+      child.kill('SIGKILL');
+    };
+    const timeoutMs = command.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const timer = setTimeout(() => stop(`no end after ${timeoutMs} ms`), timeoutMs);
+    const aborted = (): void => stop('aborted');
+    if (command.signal?.aborted === true) aborted();
+    command.signal?.addEventListener('abort', aborted, { once: true });
+    collect(child, output, stop);
+    child.on('error', (error) => {
+      cause = error;
+    });
+    child.on('close', (exitCode, signal) => {
+      clearTimeout(timer);
+      command.signal?.removeEventListener('abort', aborted);
+      const stdout = Buffer.concat(output.stdout).toString();
+      const stderr = Buffer.concat(output.stderr).toString();
+      if (exitCode === 0 && stopped === undefined) return resolve(stdout);
+      const ran = cause === undefined ? exitCode : null;
+      const reason = stopped ?? reasonOf({ exitCode: ran, stdout, stderr, cause }, signal);
+      reject(new CommandError(command, reason, { exitCode: ran, stdout, stderr, cause }));
+    });
+    // A program that ends before it has read all of its input (`ip -batch` at its first error) closes the pipe:
+    // its exit status says why, EPIPE does not.
+    child.stdin.on('error', () => {});
+    child.stdin.end(command.input ?? '');
+  });
+
+function collect(
+  child: ChildProcessWithoutNullStreams,
+  output: { stdout: Buffer[]; stderr: Buffer[]; size: number },
+  stop: (reason: string) => void,
+): void {
+  const into = (list: Buffer[]) => (chunk: Buffer) => {
+    output.size += chunk.length;
+    if (output.size > MAX_OUTPUT) stop(`more than ${MAX_OUTPUT} bytes of output`);
+    else list.push(chunk);
+  };
+  child.stdout.on('data', into(output.stdout));
+  child.stderr.on('data', into(output.stderr));
+}
+
+function reasonOf(end: Ending, signal: NodeJS.Signals | null): string {
+  if (isErrno(end.cause, 'ENOENT')) return 'it is not installed, or not on the PATH';
+  if (end.cause instanceof Error) return end.cause.message;
+  const said = end.stderr.trim().slice(0, 2000);
+  const how = signal === null ? `exit status ${end.exitCode}` : `ended by ${signal}`;
+  return said === '' ? how : `${how}: ${said}`;
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+function shortArgv(argv: readonly string[]): string {
+  const text = argv.join(' ');
+  return text.length > 300 ? `${text.slice(0, 300)} …` : text;
+}
+
+/** The same runner, inside the network and mount namespace of process `pid`. */
+export function inNamespace(run: Run, pid: number): Run {
+  return (command) => run({ ...command, argv: ['nsenter', '-t', String(pid), '-n', '-m', '--', ...command.argv] });
+}
