@@ -29,4 +29,6 @@ export interface ClustersetView {
   readonly clusterset: string;
   readonly fabric: { readonly v4: Cidr4; readonly v6: Cidr6 };
   readonly members: readonly MemberView[];
+  /** Revoked members, without gateways: no tunnel of theirs may stand, but their CIDRs must not leave in the clear. Gone once they have left, or another member holds their CIDRs. */
+  readonly revoked: readonly MemberView[];
 }

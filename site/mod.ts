@@ -1,0 +1,13 @@
+// A directory of YAML as the source of desired state: whoever reads it gets whole, checked values, or the file, line and field that is wrong.
+
+export { SiteError } from './error.ts';
+export type { Place } from './error.ts';
+export { fleetFromSite, ownCluster } from './fleet.ts';
+export { parseCluster, parseClusterset, parseSite } from './parse.ts';
+export type { ClustersetFile, Site } from './parse.ts';
+export { SiteReader, clusterFiles, readSite } from './read.ts';
+export type { SiteDirectory } from './read.ts';
+export { renderCluster, renderClusterset } from './render.ts';
+export { watchSite } from './watch.ts';
+export type { WatchOptions } from './watch.ts';
+export { removeCluster, writeCluster, writeClusterset } from './write.ts';

@@ -1,0 +1,130 @@
+// A site directory, read; files that have not changed are the same objects as before.
+
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { RemoteCluster } from '#topology';
+import { SiteError } from './error.ts';
+import { parseCluster, parseClusterset, parseSite } from './parse.ts';
+import type { ClustersetFile, Site } from './parse.ts';
+
+/** File names within a site directory. */
+export const SITE_FILE = 'site.yaml';
+export const CLUSTERSET_FILE = 'clusterset.yaml';
+export const CLUSTERS_DIRECTORY = 'clusters';
+
+/** What a site directory says. */
+export interface SiteDirectory {
+  readonly site: Site;
+  /** Absent until a gateway has written it. */
+  readonly clusterset: ClustersetFile | undefined;
+  /** Other clusters, sorted by id. */
+  readonly clusters: readonly RemoteCluster[];
+  /** Files that gateways write and that cannot be used: the last usable content counts, where there was one. */
+  readonly faults: readonly Error[];
+}
+
+interface Kept<T> {
+  readonly signature: string;
+  /** Last content that could be used. */
+  readonly value: T | undefined;
+  readonly fault: Error | undefined;
+}
+
+/** Reads one directory again and again, and parses only what changed. */
+export class SiteReader {
+  readonly #directory: string;
+  #kept = new Map<string, Kept<unknown>>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * @throws {SiteError} when `site.yaml` cannot be used
+   * @throws {Error} when it cannot be read, with `cause`
+   */
+  async read(): Promise<SiteDirectory> {
+    const kept = new Map<string, Kept<unknown>>();
+    const faults: Error[] = [];
+    const load = async <T>(path: string, parse: (text: string, file: string) => T): Promise<T | undefined> => {
+      const file = await this.#load(path, parse);
+      if (file === undefined) return undefined;
+      kept.set(path, file);
+      if (file.fault !== undefined) faults.push(file.fault);
+      return file.value;
+    };
+    const site = await this.#site(kept);
+    const clusterset = await load(join(this.#directory, CLUSTERSET_FILE), parseClusterset);
+    const clusters: RemoteCluster[] = [];
+    for (const path of await clusterFiles(this.#directory)) {
+      const cluster = await load(path, parseNamed);
+      if (cluster !== undefined) clusters.push(cluster);
+    }
+    this.#kept = kept;
+    return { site, clusterset, clusters, faults };
+  }
+
+  async #site(kept: Map<string, Kept<unknown>>): Promise<Site> {
+    const path = join(this.#directory, SITE_FILE);
+    const file = await this.#load(path, parseSite);
+    if (file === undefined) {
+      throw new Error(`Cannot read ${path}: there is no such file. Write it as docs/reference/site.md describes`);
+    }
+    if (file.fault !== undefined) throw file.fault;
+    if (file.value === undefined) throw new Error(`Cannot read ${path}: it has no content`);
+    kept.set(path, file);
+    return file.value;
+  }
+
+  async #load<T>(path: string, parse: (text: string, file: string) => T): Promise<Kept<T> | undefined> {
+    const before = this.#kept.get(path) as Kept<T> | undefined;
+    try {
+      const { ino, mtimeNs, size } = await stat(path, { bigint: true });
+      const signature = `${ino} ${mtimeNs} ${size}`;
+      if (before?.signature === signature) return before;
+      const text = await readFile(path, 'utf8');
+      return { signature, value: parse(text, path), fault: undefined };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      const fault = error instanceof SiteError ? error : unreadable(path, error);
+      return { signature: '', value: before?.value, fault };
+    }
+  }
+}
+
+/** One reading of a site directory, for programs that end soon. */
+export async function readSite(directory: string): Promise<SiteDirectory> {
+  return await new SiteReader(directory).read();
+}
+
+/** Paths of `clusters/*.yaml`, sorted. A directory that is not there holds none. */
+export async function clusterFiles(directory: string): Promise<string[]> {
+  const folder = join(directory, CLUSTERS_DIRECTORY);
+  try {
+    const names = await readdir(folder);
+    return names
+      .filter((name) => name.endsWith('.yaml') && !name.startsWith('.'))
+      .toSorted()
+      .map((name) => join(folder, name));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw unreadable(folder, error);
+  }
+}
+
+/** A cluster's file carries its id twice, so that a copy under another name is not a second cluster. */
+function parseNamed(text: string, file: string): RemoteCluster {
+  const cluster = parseCluster(text, file);
+  if (`${cluster.id}.yaml` === basename(file)) return cluster;
+  const reason = `it is "${cluster.id}"; wanted the id that the file is named by`;
+  throw new SiteError({ file, line: 1, field: 'cluster' }, reason);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}
+
+function unreadable(path: string, cause: unknown): Error {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Error(`Cannot read ${path}: ${reason}`, { cause });
+}
