@@ -1,0 +1,100 @@
+// NATS JWTs: signed claims in the dialect `ed25519-nkey`, written without the reference library (44 ms a signature there).
+
+import { createHash } from 'node:crypto';
+import { encodeBase32 } from './base32.ts';
+import type { NatsClaims } from './claims.ts';
+import { Nkey, parseNkeyPublic, verifyNkey } from './nkey.ts';
+import type { NkeyPublic, NkeyRole } from './nkey.ts';
+
+export interface JwtOptions<Claims extends NatsClaims> {
+  readonly name: string;
+  /** Whom the claims are about. */
+  readonly subject: NkeyPublic;
+  /** Who says so: operator (or its signing key) for operators and accounts, account for users. */
+  readonly signer: Nkey;
+  readonly claims: Claims;
+  /** UNIX seconds. */
+  readonly issuedAt: number;
+  /** UNIX seconds; absent: never. */
+  readonly expiresAt?: number;
+}
+
+const HEADER = encodePart({ typ: 'JWT', alg: 'ed25519-nkey' });
+
+function encodePart(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+/** One JWT; the same options give the same text. */
+export function encodeJwt<Claims extends NatsClaims>(options: JwtOptions<Claims>): string {
+  const { name, subject, signer, claims, issuedAt, expiresAt } = options;
+  const body = {
+    iat: issuedAt,
+    iss: signer.publicKey,
+    name,
+    sub: subject,
+    ...(expiresAt === undefined ? {} : { exp: expiresAt }),
+    nats: claims,
+  };
+  const jti = encodeBase32(createHash('sha512-256').update(JSON.stringify(body)).digest());
+  const signed = `${HEADER}.${encodePart({ jti, ...body })}`;
+  return `${signed}.${signer.sign(Buffer.from(signed)).toString('base64url')}`;
+}
+
+/** A JWT whose signature was good; what it claims is still for the reader to judge. */
+export interface DecodedJwt {
+  readonly name: string;
+  readonly subject: string;
+  readonly issuer: NkeyPublic;
+  readonly issuedAt: number;
+  readonly expiresAt?: number;
+  readonly nats: Readonly<Record<string, unknown>>;
+}
+
+/** Checks the signature against the issuer that the JWT itself names. @throws {SyntaxError} */
+export function decodeJwt(text: string, issuerRole: NkeyRole): DecodedJwt {
+  const [header = '', body = '', signature = '', ...rest] = text.split('.');
+  if (rest.length > 0 || signature === '')
+    throw new SyntaxError('Cannot read JWT: it does not have three parts');
+  if (parsePart(header)['alg'] !== 'ed25519-nkey')
+    throw new SyntaxError('Cannot read JWT: its algorithm is foreign');
+  const claims = parsePart(body);
+  const { iss, sub, name, iat, exp, nats } = claims;
+  if (typeof iss !== 'string' || typeof sub !== 'string' || typeof iat !== 'number' || !isObject(nats)) {
+    throw new SyntaxError('Cannot read JWT: claims are missing');
+  }
+  const issuer = parseNkeyPublic(iss, issuerRole);
+  if (!verifyNkey(issuer, Buffer.from(`${header}.${body}`), Buffer.from(signature, 'base64url'))) {
+    throw new SyntaxError('Cannot read JWT: its signature is bad');
+  }
+  return {
+    name: typeof name === 'string' ? name : '',
+    subject: sub,
+    issuer,
+    issuedAt: iat,
+    ...(typeof exp === 'number' ? { expiresAt: exp } : {}),
+    nats,
+  };
+}
+
+function parsePart(part: string): Record<string, unknown> {
+  const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString());
+  if (!isObject(value)) throw new SyntaxError('Cannot read JWT: a part is not an object');
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Text of a credentials file: what NATS clients and tools read. */
+export function formatCreds(jwt: string, user: Nkey): string {
+  return `-----BEGIN NATS USER JWT-----
+${jwt}
+------END NATS USER JWT------
+
+-----BEGIN USER NKEY SEED-----
+${user.reveal()}
+------END USER NKEY SEED------
+`;
+}
