@@ -5,6 +5,8 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import type { BuildOptions } from 'esbuild';
+import * as v from 'valibot';
+import { SetupError } from './say.ts';
 
 const root = path.dirname(import.meta.dirname);
 const dist = path.join(root, '.cache', 'dist');
@@ -19,8 +21,13 @@ const PROGRAMS = {
 
 export type Program = keyof typeof PROGRAMS;
 
+/** Narrows text to a program's name. */
+export function isProgram(name: string): name is Program {
+  return Object.hasOwn(PROGRAMS, name);
+}
+
 /** Names of all programs that can be bundled. */
-export const programNames = Object.keys(PROGRAMS) as readonly Program[];
+export const programNames: readonly Program[] = Object.keys(PROGRAMS).filter(isProgram);
 
 /** Dependencies in CommonJS call `require`, which a module has to make for itself. */
 const BANNER = `import { createRequire as isthmusRequire } from 'node:module'; const require = isthmusRequire(import.meta.url);`;
@@ -41,7 +48,8 @@ const OPTIONS = {
 } as const satisfies BuildOptions;
 
 /** What a bundle was made from: file → digest, besides packages, which the lockfile stands for. */
-type Inputs = Readonly<Record<string, string>>;
+const Inputs = v.record(v.string(), v.string());
+type Inputs = v.InferOutput<typeof Inputs>;
 
 function digest(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('base64url');
@@ -63,7 +71,7 @@ const COMMON = ['package-lock.json', 'package.json', 'tsconfig.json', 'setup/bun
 async function findFresh(name: Program): Promise<string | undefined> {
   const file = path.join(dist, `${name}.mjs`);
   try {
-    const made = JSON.parse(await readFile(`${file}.inputs.json`, 'utf8')) as Inputs;
+    const made = v.parse(Inputs, JSON.parse(await readFile(`${file}.inputs.json`, 'utf8')));
     const now = await digestFiles(Object.keys(made));
     const isFresh = Object.entries(made).every(([input, was]) => now[input] === was);
     return isFresh && (await readFile(file)).length > 0 ? file : undefined;
@@ -94,18 +102,19 @@ async function build(name: Program): Promise<string> {
 }
 
 /**
- * Builds what is not fresh.
+ * Builds the program unless it is fresh.
  *
- * @returns the path of each bundle
+ * @returns the path of its bundle
  * @throws {Error} esbuild's, with file and line, if the source does not bundle
  */
-export async function bundle<Name extends Program>(names: readonly Name[]): Promise<Record<Name, string>> {
-  const pairs = names.map(async (name) => [name, (await findFresh(name)) ?? (await build(name))] as const);
-  return Object.fromEntries(await Promise.all(pairs)) as Record<Name, string>;
+export async function bundle(name: Program): Promise<string> {
+  return (await findFresh(name)) ?? (await build(name));
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const wanted = process.argv.slice(2);
-  const names = programNames.filter((name) => wanted.length === 0 || wanted.includes(name));
-  for (const file of Object.values(await bundle(names))) process.stdout.write(`${file}\n`);
+  for (const name of process.argv.slice(2)) {
+    if (!isProgram(name))
+      throw new SetupError(`Cannot bundle "${name}": it is none of ${programNames.join(', ')}`);
+    process.stdout.write(`${await bundle(name)}\n`);
+  }
 }

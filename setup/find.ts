@@ -1,0 +1,58 @@
+// What is already on this machine: programs by PATH, their versions, WireGuard in the kernel.
+
+import { execFile } from 'node:child_process';
+import { access, constants } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import { NATS_MINIMUM } from './pins.ts';
+
+const run = promisify(execFile);
+
+/** The first executable of that name on PATH. */
+export async function findProgram(name: string): Promise<string | undefined> {
+  for (const directory of (process.env['PATH'] ?? '').split(path.delimiter)) {
+    const file = path.join(directory, name);
+    const found = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found && directory !== '') return file;
+  }
+  return undefined;
+}
+
+/** Reads `nats-server: v2.15.1` as [2, 15]. */
+export function parseNatsVersion(text: string): readonly [number, number] | undefined {
+  const [, major, minor] = /\bv(\d+)\.(\d+)\./.exec(text) ?? [];
+  return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];
+}
+
+/** Whether the nats-server on PATH is one that the product runs with. */
+export async function hasNatsServer(): Promise<boolean> {
+  const file = await findProgram('nats-server');
+  if (file === undefined) return false;
+  const { stdout } = await run(file, ['--version'], { timeout: 10_000 }).catch(() => ({ stdout: '' }));
+  const [major, minor] = parseNatsVersion(stdout) ?? [0, 0];
+  return major > NATS_MINIMUM[0] || (major === NATS_MINIMUM[0] && minor >= NATS_MINIMUM[1]);
+}
+
+/**
+ * Asks the kernel for a WireGuard device in a network namespace of its own, which also loads the module where there is one.
+ * `undefined`: could not be asked, because `ip` is missing or namespaces are not allowed.
+ */
+export async function hasKernelWireGuard(): Promise<boolean | undefined> {
+  const namespace = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
+  try {
+    await run('unshare', [...namespace, 'true'], { timeout: 10_000 });
+    if ((await findProgram('ip')) === undefined) return undefined;
+  } catch {
+    return undefined;
+  }
+  return await run('unshare', [...namespace, 'ip', 'link', 'add', 'probe', 'type', 'wireguard'], {
+    timeout: 10_000,
+  }).then(
+    () => true,
+    () => false,
+  );
+}
