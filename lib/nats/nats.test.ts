@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decode, encodeAccount, encodeUser, parseCreds } from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, fromPublic, fromSeed } from '@nats-io/nkeys';
 import {
@@ -35,7 +35,7 @@ test('Nkey reads the seeds of the reference library and signs as it does', (t) =
   for (const pair of [createOperator(), createAccount(), createUser()]) {
     const seed = new TextDecoder().decode(pair.getSeed());
     const own = Nkey.parse(seed);
-    t.is<string>(own.publicKey, pair.getPublicKey());
+    t.deepEqual([own.publicKey], [parseNkeyPublic(pair.getPublicKey(), own.role)]);
     t.is(own.reveal(), seed);
     t.deepEqual(Buffer.from(own.sign(utf8('x'))), Buffer.from(pair.sign(utf8('x'))));
   }
@@ -78,7 +78,7 @@ test('Nkey.parse() and parseNkeyPublic() refuse altered text, other roles and no
   );
 });
 
-test('encodeJwt() writes what the reference library accepts', (t) => {
+test('encodeJwt() writes what the reference library accepts', async (t) => {
   const operator = Nkey.generate('operator');
   const account = Nkey.generate('account');
   const user = Nkey.generate('user');
@@ -101,14 +101,13 @@ test('encodeJwt() writes what the reference library accepts', (t) => {
     'the same claims give the same text',
   );
   const creds = formatCreds(userJwt(account, user), user);
-  return parseCreds(utf8(creds)).then((parsed) => {
-    t.is(parsed.key, user.reveal());
-    t.is(parsed.aid, account.publicKey);
-  });
+  const parsed = await parseCreds(utf8(creds));
+  t.is(parsed.key, user.reveal());
+  t.is(parsed.aid, String(account.publicKey));
 });
 
 function decoded(text: string, signer: Nkey): Omit<Parameters<typeof encodeJwt>[0], 'subject'> {
-  const { name, issuedAt, expiresAt } = decodeJwt(text, 'operator');
+  const { name, iat: issuedAt, exp: expiresAt } = decodeJwt(text, 'operator');
   const claims = { type: 'account', version: 2, limits: OPEN_LIMITS, imports: [], exports: [] } as const;
   return { name, issuedAt, signer, claims, ...(expiresAt === undefined ? {} : { expiresAt }) };
 }
@@ -123,11 +122,11 @@ test('decodeJwt() reads what the reference library writes', async (t) => {
   const account = createAccount();
   const text = await encodeAccount('east', account, { limits: { conn: 3 } }, { signer: operator });
   const claims = decodeJwt(text, 'operator');
-  t.is(claims.subject, account.getPublicKey());
-  t.is(claims.issuer, parseNkeyPublic(operator.getPublicKey(), 'operator'));
+  t.is(claims.sub, account.getPublicKey());
+  t.is(claims.iss, operator.getPublicKey());
   const user = createUser();
   const userText = await encodeUser('gw', user, account, {}, { exp: 2_000_000_000 });
-  t.is(decodeJwt(userText, 'account').expiresAt, 2_000_000_000);
+  t.is(decodeJwt(userText, 'account').exp, 2_000_000_000);
   t.throws(() => decodeJwt(userText, 'operator'), { instanceOf: SyntaxError });
 });
 
