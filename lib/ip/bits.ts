@@ -48,16 +48,22 @@ export function readBlock(value: Address | Cidr): Block {
 }
 
 export function writeAddress(family: Family, value: bigint): Address {
-  return canonical(family === 4 ? write4(Number(value)) : write6(value));
+  return asAddress(family === 4 ? write4(Number(value)) : write6(value));
 }
 
 export function writeCidr(block: Block): Cidr {
-  return canonical(`${writeAddress(block.family, block.first)}/${block.prefix}`);
+  return asCidr(`${writeAddress(block.family, block.first)}/${block.prefix}`);
 }
 
-/** The one place where text becomes a value: only this file's writers call it, so what it is given is canonical by construction. */
-function canonical<T extends Address | Cidr>(text: string): T;
-function canonical(text: string): string {
+// The two places where text becomes a value: only the writers above call them, so what they are given is canonical by construction.
+
+function asAddress(text: string): Address;
+function asAddress(text: string): string {
+  return text;
+}
+
+function asCidr(text: string): Cidr;
+function asCidr(text: string): string {
   return text;
 }
 

@@ -1,0 +1,61 @@
+// The table of operator-facing conditions.
+// This module is pure.
+
+/** error: packets do not flow that should; warning: they flow, and something is wrong or weak; info: worth knowing. */
+export type Severity = 'error' | 'warning' | 'info';
+
+interface Row {
+  /** Three to six words, for a table's column. */
+  readonly title: string;
+  readonly severity: Severity;
+  /** One sentence; `{name}` is replaced by the argument of that name. */
+  readonly text: string;
+}
+
+/** Sorted by code. Codes are never given another meaning, and docs/reference/conditions.md lists each. */
+export const CONDITIONS = {
+  IST_BROKER_UNREACHABLE: {
+    title: 'Broker is not reachable',
+    severity: 'warning',
+    text: 'The broker is not reachable: {reason}. Packets flow as before, changes of other clusters do not arrive',
+  },
+  IST_DIAL_OUT_BOTH: {
+    title: 'Neither side can be dialled',
+    severity: 'error',
+    text: 'No direct tunnel to {peer}: neither side has an endpoint that the other can dial',
+  },
+  IST_NO_PATH: {
+    title: 'Cluster has no path',
+    severity: 'error',
+    text: 'No tunnel to cluster "{cluster}" answers: its addresses are unreachable until one does',
+  },
+  IST_RECORD_REFUSED: {
+    title: 'Record is refused',
+    severity: 'warning',
+    text: 'A record of cluster "{cluster}" is refused: {reason}. What was last known good stays in force',
+  },
+  IST_SITE_INVALID: {
+    title: 'Site directory is invalid',
+    severity: 'error',
+    text: '{reason}. What was last read stays in force',
+  },
+  IST_TUNNEL_DOWN: {
+    title: 'Tunnel does not answer',
+    severity: 'warning',
+    text: 'Tunnel {tunnel} does not answer probes and carries nothing',
+  },
+  IST_WIREGUARD_USERSPACE: {
+    title: 'WireGuard runs in userspace',
+    severity: 'info',
+    text: 'This kernel has no WireGuard: {program} does its work, at a lower throughput',
+  },
+} as const satisfies Readonly<Record<string, Row>>;
+
+export type ConditionCode = keyof typeof CONDITIONS;
+
+type Names<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never;
+
+/** What a code's text has places for. */
+export type ConditionArguments<C extends ConditionCode> = Readonly<
+  Record<Names<(typeof CONDITIONS)[C]['text']>, string>
+>;

@@ -1,0 +1,55 @@
+import test from 'ava';
+import { openLog } from '#lib/log';
+import type { LogOptions } from '#lib/log';
+
+function lines(options: Partial<LogOptions> = {}): {
+  log: ReturnType<typeof openLog>;
+  read: () => unknown[];
+} {
+  const written: string[] = [];
+  const log = openLog({
+    component: 'gateway',
+    now: () => new Date(0),
+    destination: { write: (line) => void written.push(line) },
+    ...options,
+  });
+  return { log, read: () => written.map((line): unknown => JSON.parse(line)) };
+}
+
+test('openLog() writes one JSON object a line, with component, level by name and time', (t) => {
+  const { log, read } = lines();
+  log.info({ cluster: 'west' }, 'Applied the plan');
+  log.debug('not at this level');
+  t.deepEqual(read(), [
+    {
+      level: 'info',
+      time: '1970-01-01T00:00:00.000Z',
+      component: 'gateway',
+      cluster: 'west',
+      message: 'Applied the plan',
+    },
+  ]);
+});
+
+test('openLog() keeps the fields of a child on every line', (t) => {
+  const { log, read } = lines({ level: 'debug' });
+  log.child({ ordinal: 1 }).debug('Probing');
+  t.like(read()[0], { level: 'debug', ordinal: 1, message: 'Probing' });
+});
+
+test('openLog() never writes secrets, at any depth that we log at', (t) => {
+  const { log, read } = lines();
+  log.info({ token: 'a', member: { seed: 'b', inner: { privateKey: 'c' } }, list: [{ jwt: 'd' }] }, 'Joined');
+  t.like(read()[0], {
+    token: '[redacted]',
+    member: { seed: '[redacted]', inner: { privateKey: '[redacted]' } },
+    list: [{ jwt: '[redacted]' }],
+  });
+});
+
+test('openLog() writes an error with its message, stack and cause', (t) => {
+  const { log, read } = lines();
+  log.error({ error: new Error('Cannot apply', { cause: new RangeError('too many') }) }, 'Pass failed');
+  const [line] = read();
+  t.like(line, { error: { type: 'Error', message: 'Cannot apply: too many' } });
+});
