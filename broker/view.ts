@@ -24,7 +24,7 @@ export interface MemberView {
   readonly gateways: readonly GatewayView[];
 }
 
-/** Members sorted by cluster id, the own cluster among them; revoked members are absent. Unchanged members are the same object in the next view. */
+/** Everything that the records say. Unchanged members are the same object in the next view. */
 export interface ClustersetView {
   readonly clusterset: string;
   readonly fabric: { readonly v4: Cidr4; readonly v6: Cidr6 };

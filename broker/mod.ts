@@ -1,0 +1,26 @@
+// The clusterset's trust, records and NATS. Nothing that comes from the broker is believed for where it came from: it
+// is a signed statement that the pinned root stands behind, or it is refused.
+
+export type { AuthorityKey, Signer } from './trust/authority.ts';
+export {
+  clustersetId,
+  membershipAuthority,
+  pinRoot,
+  rootAuthority,
+  signDelegation,
+} from './trust/authority.ts';
+export type { Certificate, SignedCertificate } from './trust/certificate.ts';
+export { openCertificate, signCertificate } from './trust/certificate.ts';
+export type { Fabric } from './trust/fabric.ts';
+export { fabricOf } from './trust/fabric.ts';
+export type { Account } from './trust/header.ts';
+export { isAccount, parseAccount } from './trust/header.ts';
+export type { VerifyingKey } from './trust/keys.ts';
+export { isVerifyingKey, keyId, parseVerifyingKey, SigningKey } from './trust/keys.ts';
+export type { RefusalCode } from './trust/refusal.ts';
+export { ALARM_CODES, Refused } from './trust/refusal.ts';
+export type { RevokedBy, SignedRevocation } from './trust/revocation.ts';
+export { openRevocation, signDeparture, signRevocation } from './trust/revocation.ts';
+export type { JoinToken, TokenFault } from './trust/token.ts';
+export { checkToken, encodeToken, parseToken, TokenError } from './trust/token.ts';
+export type { ClustersetView, GatewayView, MemberView } from './view.ts';
