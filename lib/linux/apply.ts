@@ -32,7 +32,9 @@ export interface Applied {
 
 /** Reads, diffs, changes in few batches, adds before removes. Carries on after a failure. */
 export function applyState(run: Run, wanted: NetworkState, options: ApplyOptions): Promise<Applied> {
-  return Promise.reject(new Error(`Cannot apply: not built yet (${options.stateDir}, ${wanted.links.length}, ${run.name})`));
+  return Promise.reject(
+    new Error(`Cannot apply: not built yet (${options.stateDir}, ${wanted.links.length}, ${run.name})`),
+  );
 }
 
 /** Removes everything that is recognisably ours. */

@@ -1,7 +1,7 @@
 // The difference between a kernel and a plan, as a value.
 // This module is pure.
 
-import type { HeldForwarding, HeldLink, HeldNeighbour, HeldRoute } from './kernel-state.ts';
+import type { HeldForwarding, HeldLink, HeldNeighbour, HeldRoute, HeldRule } from './kernel-state.ts';
 import type { InterfaceAddress, Link, Nexthop, NexthopGroup, NftTable, Route, Rule } from './state.ts';
 
 /** What to do to one kind of thing. `W` is how it is wanted, `H` how it stands. */
@@ -39,7 +39,7 @@ export interface Changes {
   readonly nexthops: Diff<Nexthop>;
   readonly groups: Diff<NexthopGroup>;
   readonly routes: Diff<Route, HeldRoute>;
-  readonly rules: Diff<Rule>;
+  readonly rules: Diff<Rule, HeldRule>;
   readonly sysctls: readonly SysctlChange[];
   readonly nftables: NftChange | undefined;
 }

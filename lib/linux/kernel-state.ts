@@ -48,9 +48,16 @@ export interface HeldRoute {
   readonly onlink?: boolean;
   readonly source?: Address;
   readonly mtu?: number;
+  readonly tos?: number;
   /** Attributes that a plan never wants, as text; empty for a route as we make it. */
   readonly foreign: string;
 }
+
+/** A rule with our protocol number. */
+export type HeldRule = Rule & {
+  /** Selectors that a plan never wants, as text. */
+  readonly foreign: string;
+};
 
 /** Our nftables table as it stands. */
 export interface HeldTable {
@@ -71,7 +78,7 @@ export interface KernelState {
   readonly nexthops: readonly HeldNexthop[];
   readonly groups: readonly HeldGroup[];
   readonly routes: readonly HeldRoute[];
-  readonly rules: readonly Rule[];
+  readonly rules: readonly HeldRule[];
   /** Present values of the keys that were asked for; a key that this kernel lacks is absent. */
   readonly sysctls: Readonly<Record<string, string>>;
   readonly nftables: HeldTable | undefined;

@@ -118,5 +118,6 @@ function shortArgv(argv: readonly string[]): string {
 
 /** The same runner, inside the network and mount namespace of process `pid`. */
 export function inNamespace(run: Run, pid: number): Run {
-  return (command) => run({ ...command, argv: ['nsenter', '-t', String(pid), '-n', '-m', '--', ...command.argv] });
+  return (command) =>
+    run({ ...command, argv: ['nsenter', '-t', String(pid), '-n', '-m', '--', ...command.argv] });
 }
