@@ -54,13 +54,19 @@ function* nodeFaults(site: SiteInput, node: NodeInput, at: number): Iterable<Fau
 
 function* roleFaults(node: NodeInput, path: readonly (string | number)[]): Iterable<Fault> {
   if (node.role === 'gateway' && node.ordinal === undefined) {
-    yield { path: [...path, 'ordinal'], reason: `it is missing; wanted a number from 0 to ${MAX_GATEWAYS - 1}` };
+    yield {
+      path: [...path, 'ordinal'],
+      reason: `it is missing; wanted a number from 0 to ${MAX_GATEWAYS - 1}`,
+    };
   }
   if (node.role === 'worker' && node.ordinal !== undefined) {
     yield { path: [...path, 'ordinal'], reason: 'a worker has none; only gateways are numbered' };
   }
   if (node.role === 'worker' && node.endpoint !== undefined) {
-    yield { path: [...path, 'endpoint'], reason: 'a worker has none; only gateways are reached from outside' };
+    yield {
+      path: [...path, 'endpoint'],
+      reason: 'a worker has none; only gateways are reached from outside',
+    };
   }
 }
 
@@ -81,7 +87,10 @@ function* portFaults(port: number, path: readonly string[]): Iterable<Fault> {
     [VXLAN_PORT, 'VXLAN'],
   ] as const) {
     if (port <= taken && taken < port + WIREGUARD_PORTS) {
-      yield { path, reason: `ports ${port}–${port + WIREGUARD_PORTS - 1} contain ${taken}, which is for ${whose}` };
+      yield {
+        path,
+        reason: `ports ${port}–${port + WIREGUARD_PORTS - 1} contain ${taken}, which is for ${whose}`,
+      };
     }
   }
 }
@@ -107,7 +116,8 @@ function* betweenNodes(site: SiteInput): Iterable<Fault> {
   for (const [at, node] of site.nodes.entries()) {
     for (const { key, path, text } of claims(node)) {
       const holder = taken.get(key);
-      if (holder !== undefined) yield { path: ['nodes', at, ...path], reason: `${text} is "${holder}"'s already` };
+      if (holder !== undefined)
+        yield { path: ['nodes', at, ...path], reason: `${text} is "${holder}"'s already` };
       taken.set(key, node.name);
     }
   }
@@ -135,7 +145,10 @@ function* podOverlaps(nodes: readonly NodeInput[]): Iterable<Fault> {
       continue;
     }
     const whose = outer.node === own.node ? 'of the same node' : `of "${outer.node.name}"`;
-    yield { path: ['nodes', own.at, 'podCIDRs', own.each], reason: `${own.cidr} overlaps ${outer.cidr} ${whose}` };
+    yield {
+      path: ['nodes', own.at, 'podCIDRs', own.each],
+      reason: `${own.cidr} overlaps ${outer.cidr} ${whose}`,
+    };
   }
 }
 
@@ -145,7 +158,9 @@ function* endpointOverlaps(site: SiteInput): Iterable<Fault> {
   for (const [at, { name, endpoint }] of site.nodes.entries()) {
     const port = endpoint?.port ?? site.listenPort;
     for (const address of endpoint?.addresses ?? []) {
-      const other = seen.find((each) => each.address === address && Math.abs(each.port - port) < WIREGUARD_PORTS);
+      const other = seen.find(
+        (each) => each.address === address && Math.abs(each.port - port) < WIREGUARD_PORTS,
+      );
       if (other !== undefined && other.name !== name) {
         const reason = `ports from ${port} on ${address} are "${other.name}"'s already; wanted bases ${WIREGUARD_PORTS} apart`;
         yield { path: ['nodes', at, 'endpoint'], reason };

@@ -23,6 +23,7 @@ export interface SiteDirectory {
   readonly faults: readonly Error[];
 }
 
+/** One file as it stood. */
 interface Kept<T> {
   readonly signature: string;
   /** Last content that could be used. */
@@ -30,10 +31,58 @@ interface Kept<T> {
   readonly fault: Error | undefined;
 }
 
+/** Files of one kind: parsed when they change, and only then. */
+class FileCache<T> {
+  readonly #parse: (text: string, file: string) => T;
+  readonly #kept = new Map<string, Kept<T>>();
+
+  constructor(parse: (text: string, file: string) => T) {
+    this.#parse = parse;
+  }
+
+  /** Undefined for a file that is not there. */
+  async load(path: string): Promise<Kept<T> | undefined> {
+    const before = this.#kept.get(path);
+    const now = await this.#look(path, before);
+    if (now === undefined) this.#kept.delete(path);
+    else this.#kept.set(path, now);
+    return now;
+  }
+
+  /** Every file among `paths` that is there. */
+  async loadAll(paths: readonly string[]): Promise<Kept<T>[]> {
+    const wanted = new Set(paths);
+    for (const path of this.#kept.keys()) if (!wanted.has(path)) this.#kept.delete(path);
+    const all: Kept<T>[] = [];
+    for (const path of paths) {
+      const file = await this.load(path);
+      if (file !== undefined) all.push(file);
+    }
+    return all;
+  }
+
+  async #look(path: string, before: Kept<T> | undefined): Promise<Kept<T> | undefined> {
+    let signature = '';
+    try {
+      const { ino, mtimeNs, size } = await stat(path, { bigint: true });
+      signature = `${ino} ${mtimeNs} ${size}`;
+      if (before?.signature === signature) return before;
+      const text = await readFile(path, 'utf8');
+      return { signature, value: this.#parse(text, path), fault: undefined };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      const fault = error instanceof SiteError ? error : unreadable(path, error);
+      return { signature, value: before?.value, fault };
+    }
+  }
+}
+
 /** Reads one directory again and again, and parses only what changed. */
 export class SiteReader {
   readonly #directory: string;
-  #kept = new Map<string, Kept<unknown>>();
+  readonly #site = new FileCache(parseSite);
+  readonly #clusterset = new FileCache(parseClusterset);
+  readonly #clusters = new FileCache(parseNamed);
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -44,51 +93,25 @@ export class SiteReader {
    * @throws {Error} when it cannot be read, with `cause`
    */
   async read(): Promise<SiteDirectory> {
-    const kept = new Map<string, Kept<unknown>>();
-    const faults: Error[] = [];
-    const load = async <T>(path: string, parse: (text: string, file: string) => T): Promise<T | undefined> => {
-      const file = await this.#load(path, parse);
-      if (file === undefined) return undefined;
-      kept.set(path, file);
-      if (file.fault !== undefined) faults.push(file.fault);
-      return file.value;
-    };
-    const site = await this.#site(kept);
-    const clusterset = await load(join(this.#directory, CLUSTERSET_FILE), parseClusterset);
-    const clusters: RemoteCluster[] = [];
-    for (const path of await clusterFiles(this.#directory)) {
-      const cluster = await load(path, parseNamed);
-      if (cluster !== undefined) clusters.push(cluster);
-    }
-    this.#kept = kept;
-    return { site, clusterset, clusters, faults };
+    const site = await this.#own();
+    const clusterset = await this.#clusterset.load(join(this.#directory, CLUSTERSET_FILE));
+    const files = await this.#clusters.loadAll(await clusterFiles(this.#directory));
+    const clusters = files.flatMap(({ value }) => value ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const faults = [clusterset, ...files].flatMap((file) => file?.fault ?? []);
+    return { site, clusterset: clusterset?.value, clusters, faults };
   }
 
-  async #site(kept: Map<string, Kept<unknown>>): Promise<Site> {
+  async #own(): Promise<Site> {
     const path = join(this.#directory, SITE_FILE);
-    const file = await this.#load(path, parseSite);
+    const file = await this.#site.load(path);
     if (file === undefined) {
-      throw new Error(`Cannot read ${path}: there is no such file. Write it as docs/reference/site.md describes`);
+      throw new Error(
+        `Cannot read ${path}: there is no such file. Write it as docs/reference/site.md describes`,
+      );
     }
     if (file.fault !== undefined) throw file.fault;
     if (file.value === undefined) throw new Error(`Cannot read ${path}: it has no content`);
-    kept.set(path, file);
     return file.value;
-  }
-
-  async #load<T>(path: string, parse: (text: string, file: string) => T): Promise<Kept<T> | undefined> {
-    const before = this.#kept.get(path) as Kept<T> | undefined;
-    try {
-      const { ino, mtimeNs, size } = await stat(path, { bigint: true });
-      const signature = `${ino} ${mtimeNs} ${size}`;
-      if (before?.signature === signature) return before;
-      const text = await readFile(path, 'utf8');
-      return { signature, value: parse(text, path), fault: undefined };
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      const fault = error instanceof SiteError ? error : unreadable(path, error);
-      return { signature: '', value: before?.value, fault };
-    }
   }
 }
 

@@ -5,7 +5,8 @@ import { stringify } from 'yaml';
 import type { RemoteCluster } from '#topology';
 import type { ClustersetFile } from './parse.ts';
 
-const HEADER = "# Written by this cluster's gateways from verified records; changes made by hand are put back.\n";
+const HEADER =
+  "# Written by this cluster's gateways from verified records; changes made by hand are put back.\n";
 
 /** `clusterset.yaml`. Equal values are equal text. */
 export function renderClusterset({ clusterset, cluster, index, fabric }: ClustersetFile): string {

@@ -65,7 +65,9 @@ const node = v.strictObject(
     ordinal: v.exactOptional(ordinal),
     addresses,
     podCIDRs: v.optional(cidrs, []),
-    endpoint: v.exactOptional(v.strictObject({ addresses, port: v.exactOptional(port) }, 'addresses and a port')),
+    endpoint: v.exactOptional(
+      v.strictObject({ addresses, port: v.exactOptional(port) }, 'addresses and a port'),
+    ),
   },
   'a node with name, role and addresses',
 );
@@ -74,11 +76,7 @@ const node = v.strictObject(
 export const siteSchema = v.strictObject(
   {
     cluster: clusterId,
-    podCIDRs: v.pipe(
-      v.array(cidr, 'a list of CIDRs'),
-      v.minLength(1, 'at least one CIDR'),
-      v.readonly(),
-    ),
+    podCIDRs: v.pipe(v.array(cidr, 'a list of CIDRs'), v.minLength(1, 'at least one CIDR'), v.readonly()),
     serviceCIDRs: v.optional(cidrs, []),
     lanes: v.optional(integer(1, MAX_LANES), 1),
     listenPort: v.optional(port, WIREGUARD_BASE_PORT),

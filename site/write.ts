@@ -12,7 +12,9 @@ import { renderCluster, renderClusterset } from './render.ts';
 /** Writes `clusterset.yaml` unless it says the same already. Resolves to whether it was written. */
 export async function writeClusterset(directory: string, value: ClustersetFile): Promise<boolean> {
   const path = join(directory, CLUSTERSET_FILE);
-  return await replace(path, renderClusterset(value), (text) => renderClusterset(parseClusterset(text, path)));
+  return await replace(path, renderClusterset(value), (text) =>
+    renderClusterset(parseClusterset(text, path)),
+  );
 }
 
 /** Writes `clusters/<id>.yaml` unless it says the same already. Resolves to whether it was written. */

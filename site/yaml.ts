@@ -15,7 +15,7 @@ type Path = readonly (string | number)[];
 export interface Checked<T> {
   readonly value: T;
   /** The error for the field at `path` (or the nearest thing that stands in the file). */
-  refuse(path: Path, reason: string): SiteError;
+  readonly refuse: (path: Path, reason: string) => SiteError;
 }
 
 /** @throws {SiteError} for text that is not YAML, or does not fit the schema: the first fault in file order of checking */
@@ -31,7 +31,9 @@ export function parseYaml<S extends v.GenericSchema>(
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) {
-    throw new SiteError({ file, line: lines.linePos(fault.pos[0]).line, field: '' }, fault.message, { cause: fault });
+    throw new SiteError({ file, line: lines.linePos(fault.pos[0]).line, field: '' }, fault.message, {
+      cause: fault,
+    });
   }
   const refuse = (path: Path, reason: string): SiteError =>
     new SiteError({ file, line: lineOf(document, path, lines), field: fieldName(path) }, reason);
@@ -69,7 +71,7 @@ function shown(value: unknown): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a mapping';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value) ?? typeof value;
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
@@ -79,7 +81,9 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number {
   let offset = startOf(node);
   for (const step of path) {
     if (!isCollection(node)) break;
-    const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === step) : undefined;
+    const pair = isMap(node)
+      ? node.items.find(({ key }) => isScalar(key) && String(key.value) === step)
+      : undefined;
     const item = isPair(pair) ? pair.key : isMap(node) ? undefined : node.get(step, true);
     if (item === undefined) break;
     offset = startOf(item) ?? offset;
