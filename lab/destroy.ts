@@ -1,0 +1,63 @@
+// Removes a lab, whatever state it was left in: everything is found by name.
+
+import fs from 'node:fs/promises';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runCommand } from '#lib/linux';
+import { isGone, netnsOf } from './enter.ts';
+import { Home, LABS, NETNS, namespacesOf } from './home.ts';
+
+/** What was there to remove. */
+export interface Destroyed {
+  readonly processes: number;
+  readonly namespaces: number;
+}
+
+/**
+ * Ends every process inside the lab's namespaces, then deletes these, then the lab's files.
+ * Nothing is remembered from when it was built, so a lab whose builder was killed goes the same way.
+ */
+export async function destroy(lab: string): Promise<Destroyed> {
+  const names = await namespacesOf(lab);
+  const processes = await endProcesses(names);
+  if (names.length > 0)
+    await runCommand({
+      argv: ['ip', '-force', '-batch', '-'],
+      input: names.map((name) => `netns del ${name}\n`).join(''),
+    });
+  await fs.rm(new Home(lab).root, { recursive: true, force: true });
+  await fs.rmdir(LABS).catch(() => {});
+  return { processes, namespaces: names.length };
+}
+
+async function endProcesses(names: readonly string[]): Promise<number> {
+  const ours = new Set<number>();
+  for (const name of names) {
+    const inode = (await fs.stat(`${NETNS}/${name}`)).ino;
+    ours.add(inode);
+  }
+  const ended = new Set<number>();
+  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(5)) {
+    const pids = await processesIn(ours);
+    if (pids.length === 0) return ended.size;
+    for (const pid of pids) if (signal(pid, 'SIGKILL')) ended.add(pid);
+  }
+  throw new Error(`Cannot remove the lab: processes ${(await processesIn(ours)).join(', ')} do not end`);
+}
+
+/** Processes whose network namespace is one of these. */
+async function processesIn(namespaces: ReadonlySet<number>): Promise<number[]> {
+  const pids = (await fs.readdir('/proc')).map(Number).filter((pid) => pid > 1 && pid !== process.pid);
+  const inside = await Promise.all(pids.map(async (pid) => namespaces.has((await netnsOf(pid)) ?? -1)));
+  return pids.filter((_, at) => inside[at]);
+}
+
+/** Whether there still was such a process. */
+export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,56 @@
+// Talks to the processes that stand for pods.
+
+import fs from 'node:fs/promises';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isGone } from './enter.ts';
+import { parseResult, renderCheck, type Check, type CheckResult } from './pod/protocol.ts';
+
+/** Checks that one process makes at once: with more, round trips would measure the queue. */
+const AT_ONCE = 4;
+
+/** Asks the process behind a control socket to make these checks; one result each, in order. */
+export async function askEnd(socketPath: string, checks: readonly Check[]): Promise<CheckResult[]> {
+  const socket = net.connect(socketPath);
+  const results: CheckResult[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let sent = 0;
+  let answered = 0;
+  const next = (): void => {
+    const wanted = checks[sent];
+    if (wanted !== undefined) socket.write(`${renderCheck(sent++, wanted)}\n`);
+  };
+  socket.on('error', reject);
+  socket.on('close', () => reject(new Error(`Cannot ask "${socketPath}": it has ended`)));
+  createInterface({ input: socket })
+    .on('line', (line) => {
+      const { id, result } = parseResult(line);
+      results[id] = result;
+      answered += 1;
+      if (answered === checks.length) resolve();
+      else next();
+    })
+    .on('error', reject);
+  for (let n = 0; n < AT_ONCE; n += 1) next();
+  if (checks.length === 0) resolve();
+  try {
+    await promise;
+    return results;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Waits until the process listens. */
+export async function waitForEnd(socketPath: string, timeoutMs = 10_000): Promise<void> {
+  for (const until = Date.now() + timeoutMs; Date.now() < until; await sleep(10)) {
+    try {
+      await fs.access(socketPath);
+      return;
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+  throw new Error(`Cannot reach "${socketPath}": nothing listened there within ${timeoutMs} ms`);
+}

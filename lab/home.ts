@@ -1,0 +1,89 @@
+// Where a lab's names and files are: every one of them carries the lab's name.
+
+import fs from 'node:fs/promises';
+import path from 'node:path';
+
+/** Directory of all labs. Below /run, because nothing in it outlives the namespaces. */
+export const LABS = '/run/isthmus-lab';
+/** Where iproute2 keeps named network namespaces. */
+export const NETNS = '/run/netns';
+const PREFIX = 'ist.';
+
+/** `ist.demo.east.gw-0` for place `east/gw-0` of lab `demo`. A lab's name holds no dot, so no lab's prefix begins another's. */
+export function netnsName(lab: string, place: string): string {
+  return `${PREFIX}${lab}.${place.replace('/', '.')}`;
+}
+
+/** Files of one lab. */
+export class Home {
+  readonly lab: string;
+  readonly root: string;
+
+  constructor(lab: string) {
+    this.lab = lab;
+    this.root = path.join(LABS, lab);
+  }
+
+  /** The scenario as it was given, defaults filled in, JSON. */
+  get scenario(): string {
+    return path.join(this.root, 'scenario.json');
+  }
+
+  /** Process ids by role and place, one file each. */
+  get pids(): string {
+    return path.join(this.root, 'pids');
+  }
+
+  get logs(): string {
+    return path.join(this.root, 'log');
+  }
+
+  get broker(): string {
+    return path.join(this.root, 'broker');
+  }
+
+  /** Sockets of the processes that answer for pods. */
+  socket(end: string): string {
+    return path.join(this.root, 'ends', `${end.replace('/', '.')}.sock`);
+  }
+
+  /** What the hosts of one site share: `etc` with the site directory in it, and the gateways' `secrets`. */
+  site(site: string): { readonly etc: string; readonly directory: string; readonly secrets: string } {
+    const root = path.join(this.root, 'sites', site);
+    const etc = path.join(root, 'etc');
+    return { etc, directory: path.join(etc, 'isthmus'), secrets: path.join(root, 'secrets') };
+  }
+
+  /** What one node has for itself: its /run, its /var/lib, the pid of the process that holds its namespaces. */
+  node(place: string): { readonly run: string; readonly varLib: string; readonly holder: string } {
+    const root = path.join(this.root, 'nodes', place.replace('/', '.'));
+    return {
+      run: path.join(root, 'run'),
+      varLib: path.join(root, 'var-lib'),
+      holder: path.join(root, 'holder'),
+    };
+  }
+}
+
+/** Network namespaces of one lab that exist, whoever left them behind. */
+export async function namespacesOf(lab: string): Promise<string[]> {
+  return (await entries(NETNS)).filter((name) => name.startsWith(`${PREFIX}${lab}.`));
+}
+
+/** Names of all labs on this machine: those with namespaces and those with files, sorted. */
+export async function labNames(): Promise<string[]> {
+  const named = (await entries(NETNS)).flatMap((name) => {
+    const [prefix, lab, place] = name.split('.');
+    return `${prefix}.` === PREFIX && lab !== undefined && place !== undefined ? [lab] : [];
+  });
+  return [...new Set([...named, ...(await entries(LABS))])].sort();
+}
+
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await fs.readdir(directory);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

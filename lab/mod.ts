@@ -1,0 +1,14 @@
+// Whole clustersets on one machine: each lab is a set of namespaces, processes and files that all carry its name,
+// and it neither reads nor changes the host's own addresses, routes, firewall or sysctls.
+
+export { Home, labNames, namespacesOf, netnsName } from './home.ts';
+export { Lab, LabPlace } from './lab.ts';
+export type { ProcessFilter, UpOptions } from './lab.ts';
+export { layout } from './layout.ts';
+export type { LabEnd, LabNode, LabPod, LabSite, Layout, Place, Wire } from './layout.ts';
+export type { LabProcess, StartOptions } from './processes.ts';
+export { measureMatrix } from './matrix.ts';
+export type { MatrixOptions, MatrixPair } from './matrix.ts';
+export { checkScenario, parseScenario } from './scenario.ts';
+export type { Scenario, ScenarioInput, SiteScenario } from './scenario.ts';
+export { siteDocument } from './site-files.ts';
