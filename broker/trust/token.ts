@@ -96,7 +96,7 @@ export function parseToken(input: string): JoinToken {
   if (body.length < Number(length) || sum.length < checksum('').length) {
     throw new TokenError('truncated', `its end is missing. ${AGAIN}`);
   }
-  const whole = parts.length === 4 && body.length === Number(length) && checksum(body) === sum;
+  const whole = [prefix, body.length, body, checksum(body)].join('.') === parts.join('.');
   const result = v.safeParse(SCHEMA, whole ? inflate(body) : undefined);
   if (!result.success) throw new TokenError('altered', `it was altered on its way here. ${AGAIN}`);
   return result.output;
