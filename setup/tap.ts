@@ -44,7 +44,7 @@ export class TapReader {
     if (rest === undefined) return this.#detail(line);
     this.#isFailure = not !== undefined;
     if (not !== undefined) return { counts: { ...NOTHING, failed: 1 }, text: `  ✖ ${rest}` };
-    if (/# (SKIP|TODO)\b/i.test(rest)) return { counts: { ...NOTHING, skipped: 1 }, text: `  - ${rest}` };
+    if (/# SKIP\b/i.test(rest)) return { counts: { ...NOTHING, skipped: 1 }, text: `  - ${rest}` };
     const counts = { ...NOTHING, passed: 1 };
     return this.#options.showPassed ? { counts, text: `  ✔ ${rest}` } : { counts };
   }
