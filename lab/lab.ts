@@ -125,7 +125,7 @@ export class Lab implements AsyncDisposable {
     const node = ['--max-semi-space-size=1', program] as const;
     const start = async (end: LabEnd): Promise<void> => {
       const socket = this.home.socket(end.name);
-      const role = end.kind === 'pod' ? 'end' : end.name.replace('/', '.');
+      const role = end.kind === 'pod' ? 'end' : end.name.slice(end.site.length + 1);
       await this.place(end.place).spawn({ role, argv: [process.execPath, ...node, socket] });
       await waitForEnd(socket);
     };

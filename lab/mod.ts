@@ -1,6 +1,9 @@
 // Whole clustersets on one machine: each lab is a set of namespaces, processes and files that all carry its name,
 // and it neither reads nor changes the host's own addresses, routes, firewall or sysctls.
 
+export { Capture } from './capture.ts';
+export type { CaptureOptions } from './capture.ts';
+export { linkDown, linkUp, setMtu } from './faults.ts';
 export { Home, labNames, namespacesOf, netnsName } from './home.ts';
 export { Lab, LabPlace } from './lab.ts';
 export type { ProcessFilter, UpOptions } from './lab.ts';
@@ -12,3 +15,5 @@ export type { MatrixOptions, MatrixPair } from './matrix.ts';
 export { checkScenario, parseScenario } from './scenario.ts';
 export type { Scenario, ScenarioInput, SiteScenario } from './scenario.ts';
 export { siteDocument } from './site-files.ts';
+export { measureThroughput } from './throughput.ts';
+export type { Throughput, ThroughputOptions } from './throughput.ts';

@@ -1,0 +1,107 @@
+// `npm run lab`: labs by hand.
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs/promises';
+import process from 'node:process';
+import { Command } from 'commander';
+import { labNames } from './home.ts';
+import { Lab } from './lab.ts';
+import { parseScenario } from './scenario.ts';
+
+/** The one that is named, else the only one that runs. */
+async function choose(name: string | undefined): Promise<string> {
+  const names = await labNames();
+  const [only] = names;
+  if (name !== undefined) return name;
+  if (names.length === 1 && only !== undefined) return only;
+  const reason = names.length === 0 ? 'none runs' : `${names.join(', ')} run`;
+  throw new Error(
+    `Cannot choose a lab: ${reason}. Name one, or build one: npm run lab -- up lab/scenarios/demo.yaml`,
+  );
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function up(file: string, options: { name?: string }): Promise<void> {
+  const lab = await Lab.up(parseScenario(await fs.readFile(file, 'utf8'), file), options);
+  say(
+    `Lab "${lab.name}": ${lab.layout.places.length} places. What there is: npm run lab -- list ${lab.name}`,
+  );
+}
+
+async function down(names: readonly string[], options: { all?: boolean }): Promise<void> {
+  const chosen =
+    options.all === true ? await labNames() : names.length > 0 ? names : [await choose(undefined)];
+  for (const name of chosen) await Lab.down(name);
+  say(`Removed: ${chosen.join(', ') || 'nothing'}`);
+}
+
+/** Hands over terminal, signals and exit status. */
+async function exec(place: string, argv: readonly string[], options: { lab?: string }): Promise<void> {
+  const lab = await Lab.open(await choose(options.lab));
+  const end = lab.ends.find((each) => each.name === place);
+  const [program, ...prefix] = await lab.place(end?.place ?? place).entry();
+  const command = argv[0] === '--' ? argv.slice(1) : argv;
+  const child = spawn(program, [...prefix, ...command], { stdio: 'inherit' });
+  const ignore = (): void => {};
+  process.on('SIGINT', ignore);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.on('error', reject).on('close', (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
+  process.exitCode = await promise;
+  process.off('SIGINT', ignore);
+}
+
+async function list(name: string | undefined): Promise<void> {
+  if (name === undefined) return (await labNames()).forEach(say);
+  const lab = await Lab.open(name);
+  const running = await lab.processes();
+  for (const place of lab.layout.places) {
+    const roles = running.filter((each) => each.place === place.name).map((each) => each.role);
+    say(`${place.name.padEnd(20)} ${place.kind.padEnd(10)} ${roles.join(' ')}`.trimEnd());
+  }
+}
+
+async function reset(given: string | undefined): Promise<void> {
+  const name = await choose(given);
+  const { layout } = await Lab.open(name);
+  await Lab.down(name);
+  const lab = await Lab.up(layout.scenario, { name });
+  say(`Lab "${lab.name}" is as new.`);
+}
+
+const program = new Command('lab')
+  .description('Whole clustersets on this machine, in network namespaces. Needs root.')
+  .enablePositionalOptions();
+program
+  .command('up')
+  .argument('<scenario>', 'a YAML file, for example lab/scenarios/demo.yaml')
+  .option('--name <name>', 'instead of the scenario’s own, to run it more than once')
+  .description('build a lab')
+  .action(up);
+program
+  .command('down')
+  .argument('[names...]', 'default: the only one')
+  .option('--all', 'every lab of this machine')
+  .description('remove labs, also half-built or half-removed ones')
+  .action(down);
+program
+  .command('exec')
+  .argument('<place>', 'internet, broker, east/router, east/gw-0, east/pod-a …')
+  .argument('<command...>')
+  .option('--lab <name>', 'default: the only one')
+  .passThroughOptions()
+  .description('run a command in a place')
+  .action(exec);
+program.command('list').argument('[name]').description('labs, or the places of one').action(list);
+program.command('reset').argument('[name]').description('remove a lab and build it again').action(reset);
+
+// Whoever reads may stop early, as `head` does.
+process.stdout.on('error', () => process.exit());
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
