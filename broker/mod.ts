@@ -1,7 +1,9 @@
 // The clusterset's trust, records and NATS. Nothing that comes from the broker is believed for where it came from: it
 // is a signed statement that the pinned root stands behind, or it is refused.
 
-export type { AuthorityKey, Signer } from './trust/authority.ts';
+export type { Verdict } from './trust/admission.ts';
+export { admit } from './trust/admission.ts';
+export type { AuthorityKey, Root, Signer } from './trust/authority.ts';
 export {
   clustersetId,
   membershipAuthority,
@@ -9,14 +11,23 @@ export {
   rootAuthority,
   signDelegation,
 } from './trust/authority.ts';
+export type { Beacon } from './records/beacon.ts';
+export { openBeacon, signBeacon } from './records/beacon.ts';
+export type { BrokerStatus } from './member/status.ts';
 export type { Certificate, SignedCertificate } from './trust/certificate.ts';
-export { openCertificate, signCertificate } from './trust/certificate.ts';
+export { openCertificate, sharedCidr, signCertificate } from './trust/certificate.ts';
 export type { Fabric } from './trust/fabric.ts';
 export { fabricOf } from './trust/fabric.ts';
 export type { Account } from './trust/header.ts';
 export { isAccount, parseAccount } from './trust/header.ts';
 export type { VerifyingKey } from './trust/keys.ts';
 export { isVerifyingKey, keyId, parseVerifyingKey, SigningKey } from './trust/keys.ts';
+export { directoryDigest, Ledger } from './trust/ledger.ts';
+export type { Member, MemberOptions } from './member/member.ts';
+export { openMember } from './member/member.ts';
+export type { Membership, MembershipFiles, OpenMembership } from './member/membership.ts';
+export { loadMembership, saveMembership } from './member/membership.ts';
+export { Merge } from './trust/merge.ts';
 export type { RefusalCode } from './trust/refusal.ts';
 export { ALARM_CODES, Refused } from './trust/refusal.ts';
 export type { RevokedBy, SignedRevocation } from './trust/revocation.ts';

@@ -34,7 +34,9 @@ export interface Place {
 }
 
 const PUT = 'mc.put.';
+/** `dir.<cluster>`: its certificate, or what ended it. `end.<account>`: what ended it, for good. */
 const DIRECTORY = 'dir.';
+const END = 'end.';
 const UNCHANGED = { outcome: 'unchanged' } as const;
 /** The stronger word stands: what frees more replaces what frees less. */
 const STRENGTH: Readonly<Record<RevokedBy, number>> = { membership: 0, root: 1, member: 2 };
@@ -63,20 +65,23 @@ export function placeOf(subject: string): Place {
 /** Undefined: held already. */
 function judge(ledger: Ledger, { account, slot }: Place, bytes: Uint8Array): Entry | undefined {
   if (account !== ledger.pins.brokerAccount) return judgeRecord(ledger, { account, slot }, bytes);
+  if (slot.startsWith(END)) return judgeRevocation(ledger, { account: slot.slice(END.length) }, bytes);
   const cluster = slot.slice(DIRECTORY.length);
   if (!slot.startsWith(DIRECTORY) || !isClusterId(cluster)) {
     refuse('unknown-kind', `the broker says something of the kind "${slot.slice(0, 64)}"`);
   }
   // The domain at the beginning says which of the two it is; the signature covers it.
   const isRevocation = Buffer.from(bytes.subarray(0, 18)).toString('latin1') === 'isthmus-revocation';
-  return isRevocation ? judgeRevocation(ledger, cluster, bytes) : judgeCertificate(ledger, cluster, bytes);
+  return isRevocation
+    ? judgeRevocation(ledger, { cluster }, bytes)
+    : judgeCertificate(ledger, cluster, bytes);
 }
 
 function judgeCertificate(ledger: Ledger, cluster: ClusterId, bytes: Uint8Array): Entry | undefined {
   const held = ledger.members.get(cluster);
   if (held !== undefined && Buffer.compare(held.bytes, bytes) === 0) return undefined;
   const certificate = openCertificate(ledger.pins.root, bytes);
-  refuseOtherCluster(certificate, cluster);
+  refuseOther(certificate, { cluster });
   if (held !== undefined && held.digest === certificate.digest) return undefined;
   refuseEnded(ledger, certificate);
   if (held !== undefined) refuseChangeOf(held, certificate);
@@ -84,11 +89,10 @@ function judgeCertificate(ledger: Ledger, cluster: ClusterId, bytes: Uint8Array)
   return { sort: 'certificate', certificate };
 }
 
-function judgeRevocation(ledger: Ledger, cluster: ClusterId, bytes: Uint8Array): Entry | undefined {
-  const ends = ledger.endsOf(cluster);
-  if (ends.some((end) => Buffer.compare(end.bytes, bytes) === 0)) return undefined;
+function judgeRevocation(ledger: Ledger, whose: Whose, bytes: Uint8Array): Entry | undefined {
   const revocation = openRevocation(ledger.pins.root, bytes);
-  refuseOtherCluster(revocation.certificate, cluster);
+  refuseOther(revocation.certificate, whose);
+  const ends = ledger.endsOf(revocation.certificate.cluster);
   const same = ends.find((end) => end.certificate.serial === revocation.certificate.serial);
   if (same !== undefined && !isStronger(revocation, same)) return undefined;
   return { sort: 'revocation', revocation };
@@ -98,10 +102,14 @@ function isStronger(a: SignedRevocation, b: SignedRevocation): boolean {
   return STRENGTH[a.by] > STRENGTH[b.by];
 }
 
-function refuseOtherCluster(certificate: SignedCertificate, cluster: ClusterId): void {
-  if (certificate.cluster !== cluster) {
-    refuse('wrong-slot', `it is about "${certificate.cluster}" and stands under "${cluster}"`);
-  }
+/** Whose the subject says that it is. */
+type Whose = { readonly cluster: ClusterId } | { readonly account: string };
+
+function refuseOther(certificate: SignedCertificate, whose: Whose): void {
+  const stands = 'cluster' in whose ? whose.cluster : whose.account;
+  const says = 'cluster' in whose ? certificate.cluster : certificate.account;
+  if (says !== stands)
+    refuse('wrong-slot', `it is about "${says}" and stands under "${stands.slice(0, 64)}"`);
 }
 
 /** Who was cut off stays out: by serial, by identity key, and by name until somebody stronger frees it. */
