@@ -1,5 +1,6 @@
 import path from 'node:path';
 import test from 'ava';
+import { constantsPage } from '../pages.ts';
 import { readFiles } from './files.ts';
 import type { SourceFile } from './files.ts';
 
@@ -90,4 +91,9 @@ test('decisions are numbered without gaps and follow one shape', (t) => {
     );
     t.deepEqual(headings, ['Decision', 'Why', 'Price'], name);
   }
+});
+
+test('the page of constants is what the source says (npm run pages writes it)', async (t) => {
+  const [source] = await readFiles((name) => name === 'lib/constants/mod.ts');
+  t.is(byPath.get('docs/reference/constants.md')?.text, constantsPage(source?.text ?? ''));
 });
