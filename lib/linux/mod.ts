@@ -2,10 +2,16 @@
 // The one invariant: everything that is put into a kernel can be recognised there without memory (protocol number,
 // tables, device names, nexthop ids, table name; sysctls alone are remembered on disk), and nothing else is touched.
 
-export type { Applied, ApplyOptions, Failure } from './apply.ts';
+export type { Applied, ApplyOptions } from './apply.ts';
 export { applyState, cleanState } from './apply.ts';
 export type { Changes, Diff, NftChange, SysctlChange } from './changes.ts';
+export { diff } from './diff.ts';
+export { diffState, hasChanges } from './diff-state.ts';
+export type { RememberedSysctls } from './diff-rest.ts';
+export type { Failure } from './execute.ts';
 export type { HeldLink, KernelState } from './kernel-state.ts';
+export type { ReadOptions } from './read.ts';
+export { readState } from './read.ts';
 export type { Command, Run } from './run.ts';
 export { CommandError, inNamespace, runCommand } from './run.ts';
 export type {

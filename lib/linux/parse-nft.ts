@@ -65,7 +65,8 @@ function elementText(element: unknown): string {
   if (typeof element === 'string' || typeof element === 'number') return String(element);
   if (!isItem(element)) throw new SyntaxError('Cannot parse a set element of nft');
   const { prefix, range, concat, elem } = element;
-  if (isItem(prefix)) return `${need(textOf(prefix, 'addr'), 'addr')}/${need(numberOf(prefix, 'len'), 'len')}`;
+  if (isItem(prefix))
+    return `${need(textOf(prefix, 'addr'), 'addr')}/${need(numberOf(prefix, 'len'), 'len')}`;
   if (Array.isArray(range)) return range.map(elementText).join('-');
   if (Array.isArray(concat)) return concat.map(elementText).join(' . ');
   if (isItem(elem)) return elementText(elem['val']);
