@@ -24,6 +24,21 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'No direct tunnel to {peer}: neither side has an endpoint that the other can dial',
   },
+  IST_HOST_INCOMPLETE: {
+    title: 'Host does not hold its plan',
+    severity: 'error',
+    text: 'Part of the plan could not be applied: {reason}. It is tried again',
+  },
+  IST_HOST_UNUSABLE: {
+    title: 'Host cannot be planned for',
+    severity: 'error',
+    text: '{reason}. What was last applied stays in force',
+  },
+  IST_MEMBERSHIP_REVOKED: {
+    title: 'Membership is revoked',
+    severity: 'error',
+    text: 'The membership of "{cluster}" is revoked: it has no tunnels, and the addresses of other clusters stay unreachable',
+  },
   IST_NO_PATH: {
     title: 'Cluster has no path',
     severity: 'error',
@@ -39,10 +54,20 @@ export const CONDITIONS = {
     severity: 'error',
     text: '{reason}. What was last read stays in force',
   },
+  IST_SITE_UNWRITABLE: {
+    title: 'Site directory cannot be written',
+    severity: 'error',
+    text: '{reason}. Workers do not learn of changes until it can',
+  },
   IST_TUNNEL_DOWN: {
     title: 'Tunnel does not answer',
     severity: 'warning',
     text: 'Tunnel {tunnel} does not answer probes and carries nothing',
+  },
+  IST_WAITING_FOR_GATEWAY: {
+    title: 'Site has no clusterset yet',
+    severity: 'warning',
+    text: 'There is no {file} yet: a gateway of this cluster writes it once it has joined',
   },
   IST_WIREGUARD_USERSPACE: {
     title: 'WireGuard runs in userspace',

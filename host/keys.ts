@@ -1,0 +1,50 @@
+// A gateway's WireGuard keys, one a lane, made where they are used and never sent anywhere.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PrivateKey } from '#lib/wireguard';
+import { writeStateFile } from './file.ts';
+
+/** Private keys by lane, and what was wrong with files that had to be made anew. */
+export interface LaneKeys {
+  readonly keys: readonly PrivateKey[];
+  readonly replaced: readonly Error[];
+}
+
+/**
+ * Reads the keys of lanes 0 to `lanes` − 1, and makes those that are missing. A file that is no key (cut off by a full
+ * disk) is replaced: peers learn the new key from this gateway's record, so that costs one handshake.
+ * @throws {Error} when the directory cannot be read or written
+ */
+export async function laneKeys(stateDir: string, lanes: number): Promise<LaneKeys> {
+  const keys: PrivateKey[] = [];
+  const replaced: Error[] = [];
+  for (let lane = 0; lane < lanes; lane += 1) {
+    const path = join(stateDir, 'wireguard', `lane-${lane}.key`);
+    const text = await readFile(path, 'utf8').catch((cause: unknown) => missing(path, cause));
+    const key = text === undefined ? undefined : parse(path, text, replaced);
+    keys.push(key ?? (await make(path)));
+  }
+  return { keys, replaced };
+}
+
+function missing(path: string, cause: unknown): undefined {
+  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  throw new Error(`Cannot read ${path}: ${reason}`, { cause });
+}
+
+function parse(path: string, text: string, replaced: Error[]): PrivateKey | undefined {
+  try {
+    return PrivateKey.parse(text.trim());
+  } catch (cause) {
+    replaced.push(new Error(`Cannot use ${path}: it holds no key; a new one is made`, { cause }));
+    return undefined;
+  }
+}
+
+async function make(path: string): Promise<PrivateKey> {
+  const key = PrivateKey.generate();
+  await writeStateFile(path, `${key.reveal()}\n`);
+  return key;
+}

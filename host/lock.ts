@@ -1,0 +1,69 @@
+// The right to change this host's network: one process at a time has it.
+
+import { spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import process from 'node:process';
+
+/** Another process applies plans to this host. */
+export class HostLockedError extends Error {
+  override readonly name = 'HostLockedError';
+  /** Who holds the lock, as it wrote itself down: `isthmus-gateway, process 4711`. */
+  readonly holder: string;
+
+  constructor(action: string, holder: string) {
+    super(
+      `Cannot ${action}: ${holder} changes this host's network already. Stop it first: two of them would undo each other's work`,
+    );
+    this.holder = holder;
+  }
+}
+
+/**
+ * Takes the lock of the host whose state lies in `stateDir`, and holds it until disposed or the process ends, however it ends.
+ *
+ * The lock is flock(2)'s, which Node lacks: flock(1) of util-linux takes it for the file that it inherits, and an
+ * open file's lock stays with whoever has the file open. Nothing is left to clean up, not even by `kill -9`.
+ * @param program what the holder calls itself, for the next who asks
+ * @throws {HostLockedError} when another process has it
+ */
+export async function lockHost(stateDir: string, program: string): Promise<AsyncDisposable> {
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const file = await open(join(stateDir, 'lock'), 'a+', 0o600);
+  try {
+    if (!(await flock(file))) throw new HostLockedError(`start ${program}`, await holder(file));
+    await file.truncate();
+    await file.write(`${program}, process ${process.pid}\n`);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function holder(file: FileHandle): Promise<string> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(200), 0, 200, 0);
+  const text = buffer.toString('utf8', 0, bytesRead).trim();
+  return text === '' ? 'another process' : text;
+}
+
+/** False when somebody else has the lock. */
+function flock(file: FileHandle): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
+      stdio: ['ignore', 'ignore', 'pipe', file.fd],
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.on('error', (cause) => {
+      reject(new Error('Cannot lock this host: flock of util-linux does not run', { cause }));
+    });
+    child.on('close', (code) => {
+      if (code === 0 || (code === 1 && said === '')) return resolve(code === 0);
+      reject(new Error(`Cannot lock this host: flock ended with status ${code}: ${said.trim()}`));
+    });
+  });
+}
