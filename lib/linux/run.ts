@@ -53,7 +53,10 @@ export const runCommand: Run = (command) =>
   new Promise((resolve, reject) => {
     const [program, ...args] = command.argv;
     const output = { stdout: [] as Buffer[], stderr: [] as Buffer[], size: 0 };
-    const child = spawn(program, args, { env: { ...process.env, LC_ALL: 'C' }, stdio: 'pipe' });
+    const child = spawn(program, args, {
+      env: { ...process.env, LC_ALL: 'C', PATH: systemPath() },
+      stdio: 'pipe',
+    });
     let stopped: string | undefined;
     let cause: unknown;
     const stop = (reason: string): void => {
@@ -84,6 +87,17 @@ export const runCommand: Run = (command) =>
     child.stdin.on('error', () => {});
     child.stdin.end(command.input ?? '');
   });
+
+/**
+ * Without `node_modules/.bin`, which npm puts first: a package there calls its program `nft`. With the system's
+ * directories last, which an unprivileged shell's PATH often lacks.
+ */
+function systemPath(): string {
+  const path = (process.env['PATH'] ?? '')
+    .split(':')
+    .filter((directory) => !directory.endsWith('/node_modules/.bin'));
+  return [...path, '/usr/sbin', '/sbin'].join(':');
+}
 
 function collect(
   child: ChildProcessWithoutNullStreams,
