@@ -34,8 +34,13 @@ const HOST: readonly Packaged[] = ['ip', 'nft', 'wg', 'sysctl'];
 const NEEDS: Readonly<Record<string, Need>> = {
   unit: { packaged: [], natsServer: true, wireGuard: false, distributionNats: true },
   host: { packaged: HOST, natsServer: true, wireGuard: true, distributionNats: false },
-  lab: { packaged: HOST, natsServer: true, wireGuard: true, distributionNats: false },
-  test: { packaged: [...HOST, 'ping', 'tcpdump'], natsServer: true, wireGuard: true, distributionNats: true },
+  lab: { packaged: [...HOST, 'iperf3'], natsServer: true, wireGuard: true, distributionNats: false },
+  test: {
+    packaged: [...HOST, 'iperf3', 'ping', 'tcpdump'],
+    natsServer: true,
+    wireGuard: true,
+    distributionNats: true,
+  },
   bench: {
     packaged: [...HOST, 'iperf3', 'ping'],
     natsServer: true,
