@@ -1,7 +1,7 @@
 // What one cluster knows of the clusterset, as a value.
 // This module is pure.
 
-import type { Address, Cidr, Cidr4, Cidr6 } from '#lib/ip';
+import type { Address, Cidr, Cidr4, Cidr6, Family } from '#lib/ip';
 import type { ClusterId } from '#lib/names';
 import type { PublicKey } from '#lib/wireguard';
 
@@ -85,11 +85,21 @@ export interface Host {
   /** Name of a node of the own cluster. */
   readonly node: string;
   /** Device, and MTU in bytes, of the link to the cluster's other nodes and the internet. */
-  readonly uplink: { readonly device: string; readonly mtu: number };
+  readonly uplink: {
+    readonly device: string;
+    readonly mtu: number;
+    /** IPv6 routes or addresses come from router advertisements (accept_ra is 1): forwarding alone would end them. */
+    readonly advertised?: boolean;
+  };
+  /**
+   * Families that the kernel has.
+   * @default [4, 6]
+   */
+  readonly families?: readonly Family[];
   /** The kernel has resilient nexthop groups. */
   readonly resilient: boolean;
   /** Tunnels whose far end answers. Empty on workers. */
   readonly healthy: ReadonlySet<TunnelId>;
-  /** Addresses that stand on the host already, so that the plan gives none twice. */
+  /** Addresses that stand on the host already, so that the plan gives none twice; those on our own devices are not among them. */
   readonly addresses: readonly Address[];
 }

@@ -1,6 +1,7 @@
 // The whole wanted network state of one host.
 // This module is pure.
 
+import type { Condition } from '#lib/conditions';
 import type { Address, Cidr } from '#lib/ip';
 import type { NetworkState } from '#lib/linux';
 import type { PeerConfig } from '#lib/wireguard';
@@ -12,7 +13,7 @@ export interface DevicePlan {
   readonly lane: number;
   readonly listenPort: number;
   readonly fwmark: number;
-  /** Sorted by public key. */
+  /** In the fleet's order: by cluster id. */
   readonly peers: readonly PeerConfig[];
 }
 
@@ -32,7 +33,7 @@ export interface HostPlan {
   /** Empty on workers. */
   readonly tunnels: readonly TunnelPlan[];
   /** What the plan could not give, for the operator: condition code and the thing it is about. */
-  readonly conditions: readonly { readonly code: string; readonly about: string; readonly text: string }[];
-  /** CIDRs of all other clusters: what must never leave in the clear. */
+  readonly conditions: readonly Condition[];
+  /** CIDRs of all other clusters, each with an unreachable route: what must never leave in the clear. Sorted. */
   readonly remoteCidrs: readonly Cidr[];
 }

@@ -13,3 +13,5 @@ export type {
   TunnelId,
 } from './fleet.ts';
 export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
+export { createPlanner, plan } from './planner.ts';
+export type { Planner } from './planner.ts';

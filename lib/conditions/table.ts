@@ -19,10 +19,20 @@ export const CONDITIONS = {
     severity: 'warning',
     text: 'The broker is not reachable: {reason}. Packets flow as before, changes of other clusters do not arrive',
   },
+  IST_CLAIM_OVERLAP: {
+    title: 'Cluster overlaps another',
+    severity: 'error',
+    text: 'Cluster "{cluster}" is left out: its {claim} overlaps {other}',
+  },
   IST_DIAL_OUT_BOTH: {
     title: 'Neither side can be dialled',
     severity: 'error',
     text: 'No direct tunnel to {peer}: neither side has an endpoint that the other can dial',
+  },
+  IST_FAMILY_UNSHARED: {
+    title: 'No common address family',
+    severity: 'error',
+    text: 'Cluster "{cluster}" and this one share no address family: its addresses are unreachable from here',
   },
   IST_HOST_INCOMPLETE: {
     title: 'Host does not hold its plan',
@@ -34,10 +44,30 @@ export const CONDITIONS = {
     severity: 'error',
     text: '{reason}. What was last applied stays in force',
   },
+  IST_KEY_CONTESTED: {
+    title: 'WireGuard key is contested',
+    severity: 'error',
+    text: 'Cluster "{cluster}" shows a WireGuard public key that an older cluster shows too: it gets no tunnel by that key',
+  },
+  IST_LINK_ADDRESS: {
+    title: 'Node lacks a link address',
+    severity: 'error',
+    text: 'Node "{node}" has no {family} address, which this cluster\'s VXLAN link uses: it is left out',
+  },
+  IST_LINK_TRUSTED: {
+    title: 'Link is trusted',
+    severity: 'info',
+    text: 'Node "{node}" hands packets over {device} as they are: whoever is on that link can send with addresses of other clusters',
+  },
   IST_MEMBERSHIP_REVOKED: {
     title: 'Membership is revoked',
     severity: 'error',
     text: 'The membership of "{cluster}" is revoked: it has no tunnels, and the addresses of other clusters stay unreachable',
+  },
+  IST_MTU_SMALL: {
+    title: 'MTU is too small',
+    severity: 'warning',
+    text: 'Tunnels over {device} (MTU {mtu}) carry packets of {room} bytes: IPv6 pods need 1280',
   },
   IST_NO_PATH: {
     title: 'Cluster has no path',
@@ -58,6 +88,11 @@ export const CONDITIONS = {
     title: 'Site directory cannot be written',
     severity: 'error',
     text: '{reason}. Workers do not learn of changes until it can',
+  },
+  IST_SOURCE_MISSING: {
+    title: 'Node has no source address',
+    severity: 'warning',
+    text: 'Node "{node}" has no {family} address inside the pod CIDRs: its host-network processes do not reach other clusters, and path MTU discovery through it fails',
   },
   IST_TUNNEL_DOWN: {
     title: 'Tunnel does not answer',

@@ -19,6 +19,10 @@ export const ROUTE_PROTOCOL = 73;
 export const TUNNEL_GROUP = 73;
 /** Every device that we make begins so. Linux allows 15 characters. */
 export const DEVICE_PREFIX = 'ist';
+/** Begins the MAC address of our VXLAN devices: locally administered, then four bytes from the node's own address. */
+export const MAC_PREFIX = '02:73';
+/** Stands on devices that would have no IPv4 address: without one, rp_filter is strict whatever is set. Link-local (RFC 3927), never on a wire. */
+export const LOOSE_ADDRESS = '169.254.73.73';
 /** VXLAN to sibling gateways. A device of its own so that "from a sibling" is one input interface. */
 export const SIBLING_DEVICE = 'ist-sib';
 /** VXLAN between a worker and its gateways, where they share no link. */
@@ -33,6 +37,8 @@ export const TABLE_HERE = 7301;
 export const TABLE_FABRIC = 7302;
 export const TABLE_SIBLING = 7303;
 export const TABLE_VIA = 7310;
+/** The kernel's own main table. */
+export const TABLE_MAIN = 254;
 /** Rule priorities, before main (32766) and after local (0). Cilium uses 9–110, Calico 99 and Tailscale 5210–5270. */
 export const RULE_VIA = 300;
 export const RULE_HERE = 301;
@@ -47,15 +53,17 @@ export const MARK_OUTER = 0x100000;
 export const MARK_FABRIC = 0x200000;
 export const MARK_SIBLING = 0x300000;
 
-/** Nexthop ids: base + family·100000 + {8·j+l: tunnel, 100+j: sibling, 200+j: gateway, 1000+index: group of a cluster}. */
+/** Nexthop ids: base + family·100000 + {8·j+l: tunnel, 100+j: sibling, 200+j: gateway, 300: group of siblings, 1000+index: group of a cluster}. */
 export const NEXTHOP_BASE = 7_000_000;
 export const NEXTHOP_LAST = 7_999_999;
 /** Buckets of resilient groups: without a common factor, else a worker's hash repeats the gateway's and half of the tunnels stay empty. */
 export const BUCKETS_GATEWAY = 127;
 export const BUCKETS_WORKER = 128;
+export const BUCKETS_SIBLING = 125;
 /** Seconds after which an idle bucket may move to a returned member. */
 export const BUCKET_IDLE_SECONDS = 60;
 
+/** Metrics of the routes to a remote CIDR: by tunnels, by a sibling, by nothing. The kernel takes the least that still stands. */
 export const METRIC_GROUP = 100;
 export const METRIC_SIBLING = 200;
 export const METRIC_UNREACHABLE = 4294967295;
@@ -67,6 +75,14 @@ export const WIREGUARD_OVERHEAD = { 4: 60, 6: 80 } as const;
 /** Bytes that VXLAN adds: outer IP + UDP 8 + VXLAN 8 + Ethernet 14. */
 export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 
+/** Seconds between keepalives of a gateway behind NAT: below the 30 s after which the strictest NATs forget a UDP flow. wg(8) advises 25. */
+export const KEEPALIVE_SECONDS = 25;
+/** Workers that answer transit probes, first by name: one may be down, another draining. Each costs a route a lane on every gateway. */
+export const TRANSIT_RESPONDERS = 3;
+/** Smallest MTU that IPv6 allows (RFC 8200 §5). */
+export const MIN_MTU_6 = 1280;
+
+/** Gateways a cluster, lanes between two gateways: three bits each in a fabric address. */
 export const MAX_GATEWAYS = 8;
 export const MAX_LANES = 8;
 /** Largest cluster index: ten bits of the IPv6 fabric prefix. */

@@ -1,0 +1,235 @@
+// A gateway's plan: tunnels to every remote gateway, and what is forwarded into and out of them.
+// This module is pure.
+
+import { condition } from '#lib/conditions';
+import type { Condition } from '#lib/conditions';
+import {
+  BUCKETS_GATEWAY,
+  BUCKETS_SIBLING,
+  LOOSE_ADDRESS,
+  METRIC_GROUP,
+  METRIC_SIBLING,
+  METRIC_UNREACHABLE_DEFAULT,
+  MIN_MTU_6,
+  TABLE_FABRIC,
+  TABLE_HERE,
+  TABLE_SIBLING,
+  TUNNEL_GROUP,
+} from '#lib/constants';
+import type { Cidr, Family } from '#lib/ip';
+import { addressCidr, familyOf, parseAddress, parseCidr } from '#lib/ip';
+import type { Route } from '#lib/linux';
+import type { Admitted } from './claims.ts';
+import { fabricAddress, fabricFamilies, lanePrefix } from './fabric.ts';
+import type { Node } from './fleet.ts';
+import type { TunnelPlan } from './host-plan.ts';
+import { deviceMtu, reachOf, routeMtu } from './legs.ts';
+import type { Reach } from './legs.ts';
+import { hopTo, linkDevice, siblingDevice, siblingHop, vxlanMtu } from './link.ts';
+import { clusterGroup, siblingGroup, siblingNexthop, tunnelNexthop } from './nexthops.ts';
+import type { Slot } from './nexthops.ts';
+import { fabricOn, guards, nodePieces } from './node.ts';
+import type { Perspective, View } from './perspective.ts';
+import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
+import type { Piece } from './piece.ts';
+import { gatewayRules } from './rules.ts';
+import { gatewayRuleset } from './ruleset.ts';
+import { ofFamily } from './standpoint.ts';
+import type { GatewayNode, Standpoint } from './standpoint.ts';
+import { deviceName, slotNamed, tunnelsTo } from './tunnels.ts';
+
+const DEFAULT = { 4: parseCidr('0.0.0.0/0'), 6: parseCidr('::/0') } as const;
+
+export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): Perspective {
+  return {
+    standing: [
+      ...nodePieces(standpoint, []),
+      { rules: standpoint.kernel.flatMap(gatewayRules) },
+      { sysctls: [[`net.ipv4.conf.${standpoint.host.uplink.device}.rp_filter`, '2']] },
+      ...siblingPieces(standpoint, self),
+      ...workerPieces(standpoint, self),
+      { conditions: weaknesses(standpoint, self) },
+    ],
+    interface: (slot) => tunnelInterface(standpoint, self, slot),
+    view: (remote) => viewOf(standpoint, self, remote),
+    ruleset: gatewayRuleset(standpoint),
+  };
+}
+
+/** One WireGuard interface: every cluster's gateway of this ordinal, in this lane. */
+function tunnelInterface(
+  { host, own, fabric, kernel, families }: Standpoint,
+  self: GatewayNode,
+  slot: Slot,
+): Piece {
+  const device = deviceName(slot);
+  const [ordinal, lane] = [Math.floor(slot / 8), slot % 8];
+  const spot = { ordinal: self.ordinal, lane, index: own.index, node: 0 };
+  const known = fabricFamilies(own.index).filter((family) => kernel.includes(family));
+  const local = known.flatMap((family) => fabricAddress(fabric, family, spot) ?? []);
+  const loose = known.includes(4) ? [] : [parseAddress(LOOSE_ADDRESS)];
+  return {
+    links: [{ kind: 'wireguard', name: device, mtu: deviceMtu(self, host.uplink.mtu), group: TUNNEL_GROUP }],
+    addresses: [...local, ...loose].map((address) => fabricOn(device, address)),
+    nexthops: families.map((family) => ({ id: tunnelNexthop(family, slot), family, device })),
+    // One route for all clusters, without an MTU: probes have to be able to measure.
+    routes: local.map((source) => ({
+      kind: 'unicast',
+      destination: lanePrefix(fabric, familyOf(source), { ordinal, lane }),
+      table: TABLE_HERE,
+      metric: 0,
+      device,
+      source,
+    })),
+    sysctls: [[`net.ipv4.conf.${device}.rp_filter`, '2']],
+  };
+}
+
+/** A remote as this gateway sees it. */
+interface Prospect {
+  readonly admitted: Admitted;
+  readonly cidrs: readonly Cidr[];
+  readonly reach: readonly Reach[];
+}
+
+function viewOf(standpoint: Standpoint, self: GatewayNode, admitted: Admitted): View {
+  const { gateways } = admitted.remote;
+  const cidrs = sharedCidrs(standpoint, admitted);
+  const reach = cidrs.length === 0 ? [] : reachOf(standpoint, gateways);
+  const legs = reach.find(({ gateway }) => gateway === self)?.legs ?? [];
+  const { plans, peers, conditions } = tunnelsTo({ standpoint, self, legs }, admitted, cidrs);
+  const prospect = { admitted, cidrs, reach };
+  return {
+    tunnels: plans,
+    fixed: {
+      tunnels: plans,
+      peers,
+      routes: [...detours(standpoint, self, prospect), ...guards(admitted.guarded)],
+      conditions: [...admitted.conditions, ...unshared(admitted, cidrs), ...conditions],
+    },
+    routing: (healthy) => balance(standpoint, self, prospect, healthy),
+  };
+}
+
+/** The remote's groups over those tunnels that answer, and the routes into them. */
+function balance(
+  standpoint: Standpoint,
+  self: GatewayNode,
+  { admitted, cidrs, reach }: Prospect,
+  healthy: readonly TunnelPlan[],
+): Piece {
+  if (healthy.length === 0) return {};
+  const { host, families, source } = standpoint;
+  const { index } = admitted.remote;
+  const room = routeMtu(reach, host.uplink.mtu);
+  const mtu = room < deviceMtu(self, host.uplink.mtu) ? { mtu: room } : {};
+  const used = families.filter((family) => ofFamily(cidrs, family).length > 0);
+  return {
+    groups: used.map((family) => {
+      const members = healthy.map(({ device }) => tunnelNexthop(family, slotNamed(device)));
+      return groupOf(standpoint, clusterGroup(family, index), members, BUCKETS_GATEWAY);
+    }),
+    routes: cidrs.flatMap((destination): Route[] => {
+      const family = familyOf(destination);
+      const nexthop = clusterGroup(family, index);
+      const route = { kind: 'unicast', destination, nexthop, metric: METRIC_GROUP, ...mtu } as const;
+      return [
+        { ...route, table: TABLE_HERE, ...sourced(source[family]) },
+        { ...route, table: TABLE_SIBLING },
+      ];
+    }),
+  };
+}
+
+/** Standing routes by way of siblings, in force by themselves once the group is gone. */
+function detours(standpoint: Standpoint, self: GatewayNode, { cidrs, reach }: Prospect): Route[] {
+  if (!reach.some(({ gateway }) => gateway !== self)) return [];
+  const mtu = routeMtu(reach, vxlanMtu(standpoint));
+  return cidrs.map((destination) => ({
+    kind: 'unicast',
+    destination,
+    table: TABLE_HERE,
+    metric: METRIC_SIBLING,
+    nexthop: siblingGroup(familyOf(destination)),
+    mtu,
+    ...sourced(standpoint.source[familyOf(destination)]),
+  }));
+}
+
+/** The siblings as one group; what comes from a sibling goes into a tunnel or nowhere, so nothing circles. */
+function siblingPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
+  const { families, kernel } = standpoint;
+  const siblings = standpoint.gateways.filter((gateway) => gateway !== self);
+  const nowhere = kernel.map((family): Route => {
+    const destination = DEFAULT[family];
+    return { kind: 'unreachable', destination, table: TABLE_SIBLING, metric: METRIC_UNREACHABLE_DEFAULT };
+  });
+  const nexthops = families.flatMap((family) =>
+    siblings.flatMap((sibling) => {
+      const hop = siblingHop(standpoint, family, sibling);
+      return hop === undefined ? [] : [{ id: siblingNexthop(family, sibling.ordinal), family, ...hop }];
+    }),
+  );
+  const groups = families.flatMap((family) => {
+    const members = nexthops.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
+    return members.length === 0 ? [] : [groupOf(standpoint, siblingGroup(family), members, BUCKETS_SIBLING)];
+  });
+  return [siblingDevice(standpoint, siblings), { nexthops, groups, routes: nowhere }];
+}
+
+/** From the fabric to the nodes behind: transit probes to the workers that answer them, and encapsulated pods. */
+function workerPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
+  const { families, way, own } = standpoint;
+  const others = own.nodes.filter(({ name }) => name !== self.name);
+  const encapsulated = families.filter((family) => way[family].kind === 'vxlan');
+  const pods = others.flatMap((node) => podRoutes(standpoint, encapsulated, node));
+  return [
+    encapsulated.length === 0 ? {} : linkDevice(standpoint, others),
+    { routes: [...transitRoutes(standpoint, self), ...pods] },
+  ];
+}
+
+function transitRoutes(standpoint: Standpoint, self: GatewayNode): Route[] {
+  const { own, fabric, families, responders } = standpoint;
+  const usable = fabricFamilies(own.index).filter((family) => families.includes(family));
+  const lanes = Array.from({ length: own.lanes }, (_, lane) => lane);
+  return usable.flatMap((family) =>
+    lanes.flatMap((lane) =>
+      responders.flatMap(({ node, number }): Route[] => {
+        const spot = { ordinal: self.ordinal, lane, index: own.index, node: number };
+        const address = fabricAddress(fabric, family, spot);
+        const hop = hopTo(standpoint, family, node);
+        if (address === undefined || hop === undefined) return [];
+        return [
+          { kind: 'unicast', destination: addressCidr(address), table: TABLE_FABRIC, metric: 0, ...hop },
+        ];
+      }),
+    ),
+  );
+}
+
+function podRoutes(standpoint: Standpoint, families: readonly Family[], node: Node): Route[] {
+  return families.flatMap((family) => {
+    const hop = hopTo(standpoint, family, node);
+    if (hop === undefined) return [];
+    return ofFamily(node.podCidrs, family).map((destination): Route => ({
+      kind: 'unicast',
+      destination,
+      table: TABLE_FABRIC,
+      metric: 0,
+      ...hop,
+    }));
+  });
+}
+
+/** What works, and could be better. */
+function weaknesses({ way, families, host }: Standpoint, self: GatewayNode): Condition[] {
+  const { device, mtu } = host.uplink;
+  const direct = families.some((family) => way[family].kind === 'direct');
+  const room = deviceMtu(self, mtu);
+  const small = families.includes(6) && room < MIN_MTU_6;
+  return [
+    ...(direct ? [condition('IST_LINK_TRUSTED', self.name, { node: self.name, device })] : []),
+    ...(small ? [condition('IST_MTU_SMALL', self.name, { device, mtu: `${mtu}`, room: `${room}` })] : []),
+  ];
+}

@@ -1,0 +1,98 @@
+// The way between two gateways over the internet: who dials whom, in which family, with how much room for a packet.
+// This module is pure.
+
+import { KEEPALIVE_SECONDS, WIREGUARD_OVERHEAD } from '#lib/constants';
+import type { Family } from '#lib/ip';
+import { familyOf } from '#lib/ip';
+import type { GatewayEndpoint, RemoteGateway } from './fleet.ts';
+import type { GatewayNode, Standpoint } from './standpoint.ts';
+
+/** What one own gateway needs to know of its way to a remote one. */
+export interface Leg {
+  /** Where to send; absent: the other side dials. */
+  readonly endpoint?: GatewayEndpoint['addresses'][number];
+  /** Seconds; 0 is off. */
+  readonly keepalive: number;
+  /** Largest packet that the tunnel carries: the device's MTU, or less and a multiple of 16. */
+  readonly mtu: number;
+}
+
+/** IPv4 first: 20 bytes less around each packet. */
+const PREFERENCE: readonly Family[] = [4, 6];
+
+/**
+ * Both sides come to the same family where both have endpoints: the preferred one in which each can dial the other.
+ * Undefined when neither can dial.
+ */
+function legBetween(local: GatewayNode, remote: RemoteGateway, linkMtu: number): Leg | undefined {
+  const dialled = PREFERENCE.filter((family) => has(remote.endpoint, family) && canDial(local, family));
+  const family = dialled.find((each) => has(local.endpoint, each)) ?? dialled[0];
+  if (family === undefined) return local.endpoint && answer(local, local.endpoint, linkMtu);
+  const endpoint = remote.endpoint?.addresses.find((address) => familyOf(address) === family);
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    keepalive: isBehindNat(local, family) ? KEEPALIVE_SECONDS : 0,
+    mtu: tunnelMtu(local, family, linkMtu),
+  };
+}
+
+/** The MTU of a gateway's WireGuard devices: as large as its best family allows. */
+export function deviceMtu(gateway: GatewayNode, linkMtu: number): number {
+  return linkMtu - WIREGUARD_OVERHEAD[canDial(gateway, 4) ? 4 : 6];
+}
+
+/** What one own gateway has towards a cluster: a leg for each of its gateways, where there can be one. */
+export interface Reach {
+  readonly gateway: GatewayNode;
+  readonly legs: readonly (Leg | undefined)[];
+}
+
+/** Of every own gateway that can have a tunnel there. */
+export function reachOf({ gateways, host }: Standpoint, remotes: readonly RemoteGateway[]): readonly Reach[] {
+  return gateways
+    .map((gateway) => ({
+      gateway,
+      legs: remotes.map((remote) => legBetween(gateway, remote, host.uplink.mtu)),
+    }))
+    .filter(({ legs }) => legs.some((leg) => leg !== undefined));
+}
+
+/**
+ * The route MTU towards a cluster: the least over all tunnels that a packet may come to pass, since another gateway or
+ * a sibling's detour may be its way, and the least room on the way there.
+ */
+export function routeMtu(reach: readonly Reach[], wayMtu: number): number {
+  const tunnels = reach.flatMap(({ legs }) => legs.map((leg) => leg?.mtu ?? Infinity));
+  const least = Math.min(...tunnels);
+  return wayMtu < least ? padded(wayMtu) : least;
+}
+
+/** A peer that dials in may do so in any family that we are reached by: room is left for the larger overhead. */
+function answer(local: GatewayNode, endpoint: GatewayEndpoint, linkMtu: number): Leg {
+  return { keepalive: 0, mtu: tunnelMtu(local, has(endpoint, 6) ? 6 : 4, linkMtu) };
+}
+
+function tunnelMtu(local: GatewayNode, family: Family, linkMtu: number): number {
+  const device = deviceMtu(local, linkMtu);
+  const room = linkMtu - WIREGUARD_OVERHEAD[family];
+  return room < device ? padded(room) : device;
+}
+
+/** WireGuard pads a packet to a multiple of 16 unless it is as large as the device's MTU: what is less must not grow too large. */
+function padded(mtu: number): number {
+  return mtu - (mtu % 16);
+}
+
+function canDial(gateway: GatewayNode, family: Family): boolean {
+  return gateway.addresses.some((address) => familyOf(address) === family) || has(gateway.endpoint, family);
+}
+
+function has(endpoint: GatewayEndpoint | undefined, family: Family): boolean {
+  return endpoint?.addresses.some((address) => familyOf(address) === family) ?? false;
+}
+
+/** Nobody reaches it by an address of its own: the translation between must not forget the flow. */
+function isBehindNat(local: GatewayNode, family: Family): boolean {
+  const outside = local.endpoint?.addresses.find((address) => familyOf(address) === family);
+  return outside === undefined || !local.addresses.includes(outside);
+}

@@ -1,0 +1,60 @@
+// How a plan is made of pieces: what stands whatever the remotes are, and what each remote adds.
+// This module is pure.
+
+import { condition } from '#lib/conditions';
+import type { Condition } from '#lib/conditions';
+import type { Cidr } from '#lib/ip';
+import { familyOf } from '#lib/ip';
+import type { NexthopGroup, Route } from '#lib/linux';
+import type { Admitted } from './claims.ts';
+import type { TunnelPlan } from './host-plan.ts';
+import type { Slot } from './nexthops.ts';
+import type { Piece } from './piece.ts';
+import type { Ruleset } from './ruleset.ts';
+import type { Source, Standpoint } from './standpoint.ts';
+
+/** What one remote adds to a host's plan. */
+export interface View {
+  /** Whatever the health of its tunnels. */
+  readonly fixed: Piece;
+  /** Its tunnels from here; none on workers. */
+  readonly tunnels: readonly TunnelPlan[];
+  /** Given the tunnels that answer. */
+  routing(healthy: readonly TunnelPlan[]): Piece;
+}
+
+/** A gateway's or a worker's way of looking at the fleet. */
+export interface Perspective {
+  readonly standing: readonly Piece[];
+  /** What an interface needs once any remote has a peer on it. */
+  interface(slot: Slot): Piece;
+  view(remote: Admitted): View;
+  /** Given what all remotes have together. */
+  readonly ruleset: Ruleset;
+}
+
+/** Pod CIDRs of a remote in families that pods here have: only they can be talked to with a source that the far end accepts. */
+export function sharedCidrs({ families }: Standpoint, { routed }: Admitted): readonly Cidr[] {
+  return routed.filter((cidr) => families.includes(familyOf(cidr)));
+}
+
+/** Routes to none of its CIDRs, for lack of a common family. */
+export function unshared({ remote, routed }: Admitted, shared: readonly Cidr[]): Condition[] {
+  if (routed.length === 0 || shared.length > 0) return [];
+  return [condition('IST_FAMILY_UNSHARED', remote.id, { cluster: remote.id })];
+}
+
+/** Resilient where the kernel has it: replacing the group then moves only the lost member's flows. */
+export function groupOf(
+  { host }: Standpoint,
+  id: number,
+  members: readonly number[],
+  buckets: number,
+): NexthopGroup {
+  return host.resilient ? { id, members, buckets } : { id, members };
+}
+
+/** A route's preferred source, where the node has one. */
+export function sourced(source: Source | undefined): Pick<Route, 'source'> {
+  return source === undefined ? {} : { source: source.address };
+}

@@ -1,0 +1,135 @@
+// A worker's plan: remote clusters by way of the own gateways, and answers to transit probes.
+// This module is pure.
+
+import { BUCKETS_WORKER, METRIC_GROUP, TABLE_HERE, TABLE_VIA } from '#lib/constants';
+import type { Address, Cidr } from '#lib/ip';
+import { familyOf } from '#lib/ip';
+import type { Nexthop, Route } from '#lib/linux';
+import type { Admitted } from './claims.ts';
+import { blockOf, fabricAddress, fabricFamilies } from './fabric.ts';
+import type { RemoteCluster } from './fleet.ts';
+import { reachOf, routeMtu } from './legs.ts';
+import type { Reach } from './legs.ts';
+import { hopTo, linkDevice } from './link.ts';
+import { clusterGroup, gatewayNexthop } from './nexthops.ts';
+import { guards, nodePieces } from './node.ts';
+import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
+import type { Perspective, View } from './perspective.ts';
+import type { Piece } from './piece.ts';
+import { hereRule, viaRule } from './rules.ts';
+import { workerRuleset } from './ruleset.ts';
+import { ofFamily } from './standpoint.ts';
+import type { Standpoint } from './standpoint.ts';
+
+export function workerPerspective(standpoint: Standpoint): Perspective {
+  const { families, way, gateways, kernel } = standpoint;
+  const nexthops = nexthopsOf(standpoint);
+  const devices = new Set(families.map((family) => way[family].device));
+  const encapsulated = families.some((family) => way[family].kind === 'vxlan');
+  return {
+    standing: [
+      ...nodePieces(standpoint, responses(standpoint)),
+      { rules: kernel.map(hereRule), nexthops },
+      encapsulated ? linkDevice(standpoint, gateways) : {},
+      // Replies come by whichever gateway their flow chose, so by another way than the kernel would send.
+      { sysctls: [...devices].map((device) => [`net.ipv4.conf.${device}.rp_filter`, '2'] as const) },
+      isResponder(standpoint) ? answers(standpoint, nexthops) : {},
+    ],
+    interface: () => ({}),
+    view: (remote) => viewOf(standpoint, nexthops, remote),
+    ruleset: workerRuleset(standpoint),
+  };
+}
+
+/** The ways to the own gateways. */
+function nexthopsOf(standpoint: Standpoint): Nexthop[] {
+  return standpoint.families.flatMap((family) =>
+    standpoint.gateways.flatMap((gateway) => {
+      const hop = hopTo(standpoint, family, gateway);
+      return hop === undefined ? [] : [{ id: gatewayNexthop(family, gateway.ordinal), family, ...hop }];
+    }),
+  );
+}
+
+function isResponder({ responders, node }: Standpoint): boolean {
+  return responders.some((responder) => responder.node === node);
+}
+
+/** The fabric addresses that this worker answers transit probes on: one for each own gateway and lane. */
+function responses({ responders, node, gateways, own, fabric, families }: Standpoint): Address[] {
+  const number = responders.find((responder) => responder.node === node)?.number;
+  if (number === undefined) return [];
+  const usable = fabricFamilies(own.index).filter((family) => families.includes(family));
+  const lanes = Array.from({ length: own.lanes }, (_, lane) => lane);
+  return usable.flatMap((family) =>
+    gateways.flatMap(({ ordinal }) =>
+      lanes.flatMap(
+        (lane) => fabricAddress(fabric, family, { ordinal, lane, index: own.index, node: number }) ?? [],
+      ),
+    ),
+  );
+}
+
+/** The answer to a transit probe goes back through the gateway that its own address names. */
+function answers({ gateways, fabric }: Standpoint, nexthops: readonly Nexthop[]): Piece {
+  const ways = gateways.flatMap(({ ordinal }) =>
+    nexthops
+      .filter(({ id, family }) => id === gatewayNexthop(family, ordinal))
+      .map((to) => ({ ordinal, to })),
+  );
+  return {
+    rules: ways.map(({ ordinal, to }) => viaRule(fabric, to.family, ordinal)),
+    routes: ways.map(({ ordinal, to }) => ({
+      kind: 'unicast',
+      destination: blockOf(fabric, to.family),
+      table: TABLE_VIA + ordinal,
+      metric: 0,
+      nexthop: to.id,
+    })),
+  };
+}
+
+function viewOf(standpoint: Standpoint, nexthops: readonly Nexthop[], admitted: Admitted): View {
+  const cidrs = sharedCidrs(standpoint, admitted);
+  const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
+  const routing = balance(standpoint, nexthops, { remote: admitted.remote, cidrs, reach });
+  return {
+    tunnels: [],
+    fixed: {
+      groups: routing.groups ?? [],
+      routes: [...(routing.routes ?? []), ...guards(admitted.guarded)],
+      conditions: [...admitted.conditions, ...unshared(admitted, cidrs)],
+    },
+    routing: () => ({}),
+  };
+}
+
+interface Prospect {
+  readonly remote: RemoteCluster;
+  readonly cidrs: readonly Cidr[];
+  readonly reach: readonly Reach[];
+}
+
+/** The remote's groups over those own gateways that can have a tunnel to it. */
+function balance(
+  standpoint: Standpoint,
+  nexthops: readonly Nexthop[],
+  { remote, cidrs, reach }: Prospect,
+): Piece {
+  const { families, source, way } = standpoint;
+  const groups = families.flatMap((family) => {
+    const wanted = reach.map(({ gateway }) => gatewayNexthop(family, gateway.ordinal));
+    const members = wanted.filter((id) => nexthops.some((nexthop) => nexthop.id === id));
+    if (members.length === 0 || ofFamily(cidrs, family).length === 0) return [];
+    return [groupOf(standpoint, clusterGroup(family, remote.index), members, BUCKETS_WORKER)];
+  });
+  const routes = cidrs.flatMap((destination): Route[] => {
+    const family = familyOf(destination);
+    const nexthop = clusterGroup(family, remote.index);
+    if (!groups.some(({ id }) => id === nexthop)) return [];
+    const mtu = routeMtu(reach, way[family].mtu);
+    const route = { kind: 'unicast', destination, table: TABLE_HERE, metric: METRIC_GROUP } as const;
+    return [{ ...route, nexthop, mtu, ...sourced(source[family]) }];
+  });
+  return { groups, routes };
+}
