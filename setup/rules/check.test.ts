@@ -48,3 +48,34 @@ test('the linter holds the budgets: 300 lines a file, 40 a function, complexity 
   t.deepEqual(rules['max-depth'], ['error', { max: 3 }]);
   t.deepEqual(rules['max-params'], ['error', { max: 4 }]);
 });
+
+const Lockfile = v.object({
+  packages: v.record(
+    v.string(),
+    v.object({
+      version: v.optional(v.string()),
+      integrity: v.optional(v.string()),
+      optionalDependencies: v.optional(v.record(v.string(), v.string())),
+    }),
+  ),
+});
+
+test('the lockfile holds every optional package, those for other platforms too: npm ci refuses it otherwise', async (t) => {
+  const { packages } = v.parse(
+    Lockfile,
+    JSON.parse(await readFile(path.join(root, 'package-lock.json'), 'utf8')),
+  );
+  const wanted = Object.values(packages).flatMap((each) => Object.keys(each.optionalDependencies ?? {}));
+  const held = new Set(Object.keys(packages).map((where) => where.replace(/^.*node_modules\//, '')));
+  t.deepEqual(
+    wanted.filter((name) => !held.has(name)),
+    [],
+  );
+  const loose = Object.entries(packages).filter(
+    ([where, each]) => where !== '' && each.integrity === undefined,
+  );
+  t.deepEqual(
+    loose.map(([where]) => where),
+    [],
+  );
+});
