@@ -28,7 +28,7 @@ export async function build(options: BuildOptions): Promise<void> {
   await quick({ argv: ['ip', '-batch', '-'], input: names.map((name) => `netns add ${name}\n`).join('') });
   await quick({
     argv: ['ip', '-batch', '-'],
-    input: layout.wires.map((wire) => wireLine(home.lab, wire)).join(''),
+    input: layout.wires.map((wire, at) => wireLine(home.lab, wire, at)).join(''),
   });
   await eachOf(layout.places, (place) => configure(quick, home, layout, place));
   const nodes = layout.sites.flatMap((site) => site.nodes.map((node) => ({ site, node })));
@@ -38,10 +38,15 @@ export async function build(options: BuildOptions): Promise<void> {
   await startHolder({ home, place: 'broker', hostname: 'broker', role: 'broker' });
 }
 
-function wireLine(lab: string, wire: Wire): string {
+/**
+ * Interface numbers are given, and differ between the two ends: the kernel tells the carrier of a device at once only where the number
+ * of its other end is not its own, and otherwise up to a second later.
+ */
+function wireLine(lab: string, wire: Wire, at: number): string {
   const [a, b] = wire.ends;
-  const end = (each: typeof a): string => `netns ${netnsName(lab, each.place)} mtu ${wire.mtu}`;
-  return `link add name ${a.device} ${end(a)} type veth peer name ${b.device} ${end(b)}\n`;
+  const end = (each: typeof a, index: number): string =>
+    `name ${each.device} index ${index} netns ${netnsName(lab, each.place)} mtu ${wire.mtu}`;
+  return `link add ${end(a, 1000 + at)} type veth peer ${end(b, 3000 + at)}\n`;
 }
 
 async function configure(run: Run, home: Home, layout: Layout, place: Place): Promise<void> {
@@ -54,13 +59,14 @@ async function configure(run: Run, home: Home, layout: Layout, place: Place): Pr
 }
 
 function shellText(text: PlaceText, names: readonly string[]): string {
-  const sysctls = text.sysctls.map(([key, value]) => {
-    const file = `/proc/sys/net/${key}`;
-    return `[ ! -e ${file} ] || echo ${value} > ${file}`;
-  });
+  // A device that exists already has copied the defaults of before: patterns reach it as well.
+  const sysctls = text.sysctls.map(
+    ([key, value]) => `for f in /proc/sys/net/${key}; do [ ! -e $f ] || echo ${value} > $f; done`,
+  );
   const ip = ["ip -batch - <<'END'", ...names, ...text.ip, 'END'];
   const nft = text.nft === '' ? [] : ["nft -f - <<'END'", text.nft, 'END'];
-  return ['set -e', ...sysctls, ...ip, ...nft, ''].join('\n');
+  const tc = text.tc === undefined || text.tc.length === 0 ? [] : ["tc -batch - <<'END'", ...text.tc, 'END'];
+  return ['set -e', ...sysctls, ...ip, ...nft, ...tc, ''].join('\n');
 }
 
 async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

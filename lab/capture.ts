@@ -32,7 +32,9 @@ export class Capture implements AsyncDisposable {
     const capture = new Capture(child);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     let said = '';
-    createInterface({ input: child.stdout }).on('line', (line) => capture.#packets.push(line));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line !== '') capture.#packets.push(line);
+    });
     child.stderr.on('data', (chunk: Buffer) => {
       said += chunk.toString();
       if (said.includes('listening on')) resolve();

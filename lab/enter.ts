@@ -2,7 +2,6 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
 import { runCommand, type Run } from '#lib/linux';
 import { NETNS, netnsName, type Home } from './home.ts';
 
@@ -13,17 +12,21 @@ export async function entry(home: Home, place: string): Promise<[string, ...stri
   const netns = `${NETNS}/${netnsName(home.lab, place)}`;
   const holder = await holderPid(home, place, netns);
   const where = holder === undefined ? [`--net=${netns}`] : ['-t', String(holder), '-n', '-m', '-u'];
-  return ['nsenter', ...where, '--', 'env', ...environment(home.lab)];
+  return ['nsenter', ...where, '--', home.entryScript];
 }
 
-/** The product's programs by their names, and as bundles that need no check of their own at every start. */
-function environment(lab: string): string[] {
-  const inherited = process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
-  return [
-    `ISTHMUS_LAB=${lab}`,
-    `ISTHMUS_DIST=${path.join(CHECKOUT, '.cache', 'dist')}`,
-    `PATH=${path.join(CHECKOUT, 'bin')}:${inherited}`,
+/**
+ * Writes the script that every command line goes through: it puts the product's programs on the PATH, as bundles that need no
+ * check of their own at each start, and the lab's name into the environment.
+ */
+export async function writeEntryScript(home: Home): Promise<void> {
+  const lines = [
+    '#!/bin/sh',
+    `export ISTHMUS_LAB='${home.lab}' ISTHMUS_DIST='${path.join(CHECKOUT, '.cache', 'dist')}'`,
+    `export PATH='${path.join(CHECKOUT, 'bin')}':"$PATH"`,
+    'exec "$@"',
   ];
+  await fs.writeFile(home.entryScript, `${lines.join('\n')}\n`, { mode: 0o755 });
 }
 
 /** A runner whose commands run in that place. */

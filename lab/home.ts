@@ -29,6 +29,11 @@ export class Home {
     return path.join(this.root, 'scenario.json');
   }
 
+  /** What every command of the lab is run through. */
+  get entryScript(): string {
+    return path.join(this.root, 'in');
+  }
+
   /** Process ids by role and place, one file each. */
   get pids(): string {
     return path.join(this.root, 'pids');

@@ -6,7 +6,7 @@ import { bundle } from '#setup';
 import { build } from './build.ts';
 import { destroy } from './destroy.ts';
 import { waitForEnd } from './ends.ts';
-import { entry, runIn } from './enter.ts';
+import { entry, runIn, writeEntryScript } from './enter.ts';
 import { Home, labNames } from './home.ts';
 import { layout, type LabEnd, type LabNode, type LabSite, type Layout } from './layout.ts';
 import {
@@ -88,6 +88,7 @@ export class Lab implements AsyncDisposable {
     try {
       await fs.mkdir(lab.home.root, { recursive: true });
       await fs.writeFile(lab.home.scenario, JSON.stringify(scenario, undefined, 2));
+      await writeEntryScript(lab.home);
       const program = bundle('lab-pod');
       await build({ ...options, home: lab.home, layout: lab.layout });
       await writeSiteFiles(lab.home, lab.layout);

@@ -19,20 +19,21 @@ import type { LabNode, LabSite, Layout, Place } from './layout.ts';
 import { routerRules } from './router-rules.ts';
 
 export interface PlaceText {
-  /** Paths below /proc/sys/net → values; written in this order, absent ones are skipped. */
+  /** Paths below /proc/sys/net, as a shell's patterns → values; written in this order, absent ones are skipped. */
   readonly sysctls: readonly (readonly [string, string])[];
   /** Lines for `ip -batch`. */
   readonly ip: readonly string[];
   /** For `nft -f`; may be empty. */
   readonly nft: string;
+  /** Lines for `tc -batch`. */
+  readonly tc?: readonly string[];
 }
 
 type Sysctls = PlaceText['sysctls'];
 
 /** Addresses are usable at once. */
 const QUICK: Sysctls = [
-  ['ipv6/conf/all/accept_dad', '0'],
-  ['ipv6/conf/default/accept_dad', '0'],
+  ['ipv6/conf/*/accept_dad', '0'],
   ['ipv6/conf/default/accept_ra', '0'],
 ];
 const FORWARDING: Sysctls = [
@@ -43,10 +44,7 @@ const FORWARDING: Sysctls = [
   ['bridge/bridge-nf-call-ip6tables', '0'],
 ];
 /** Strict, as many distributions set it: what has to live with loose checking must say so itself. */
-const STRICT: Sysctls = [
-  ['ipv4/conf/all/rp_filter', '1'],
-  ['ipv4/conf/default/rp_filter', '1'],
-];
+const STRICT: Sysctls = [['ipv4/conf/*/rp_filter', '1']];
 
 export function placeText(layout: Layout, place: Place): PlaceText {
   const site = layout.sites.find((each) => each.name === place.site);
@@ -70,7 +68,10 @@ function internetText(layout: Layout): PlaceText {
   return {
     sysctls: [...QUICK, ...FORWARDING],
     ip,
-    nft: flowCap(layout.scenario.internet.flowMbps),
+    ...flowCap(
+      layout.scenario.internet.flowMbps,
+      layout.sites.map((site) => site.name),
+    ),
   };
 }
 

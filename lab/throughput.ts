@@ -7,17 +7,21 @@ import type { Lab } from './lab.ts';
 import { signalProcesses } from './processes.ts';
 
 export interface ThroughputOptions {
-  /** Places: `east/pod-a`. */
+  /** Pods: `east/pod-a` sends, `west/pod-a` receives and measures. */
   readonly from: string;
   readonly to: string;
-  /** Address to send to, one that `to` has. */
-  readonly address: string;
-  /** @default 2 */
+  /** @default v4 */
+  readonly family?: 'v4' | 'v6';
+  /** That count. @default 2 */
   readonly seconds?: number;
+  /** Before these: TCP finds its speed, buffers fill. @default 0 */
+  readonly omitSeconds?: number;
   /** @default 1 */
   readonly streams?: number;
   /** Sends UDP at so many megabits a second, all streams together; absent: TCP. */
   readonly udpMbps?: number;
+  /** Bytes of a UDP datagram's payload. @default iperf3's: what the path's MTU allows */
+  readonly datagram?: number;
   /** @default 5201 */
   readonly port?: number;
 }
@@ -30,32 +34,47 @@ export interface Throughput {
 }
 
 const sum = v.object({ bits_per_second: v.number(), lost_percent: v.optional(v.number()) });
-const report = v.object({ end: v.object({ sum: v.optional(sum), sum_received: v.optional(sum) }) });
+const report = v.object({
+  end: v.object({ sum: v.optional(sum), sum_received: v.optional(sum) }),
+  error: v.optional(v.string()),
+});
 
-/** The server is a process of its own and ends in any case; the client is bounded, because a lost greeting hangs it for minutes. */
+/**
+ * The receiver calls and the sender serves, because only the caller's figures are about the seconds that count: a sender's include
+ * what still lies in buffers. The server is a process of its own and ends in any case; the client is bounded, because a lost greeting
+ * hangs it for minutes.
+ */
 export async function measureThroughput(lab: Lab, options: ThroughputOptions): Promise<Throughput> {
   const port = String(options.port ?? 5201);
-  const server = await lab.place(options.to).spawn({
+  const sender = lab.pod(options.from);
+  const address = sender.end.addresses[options.family ?? 'v4'];
+  if (address === undefined)
+    throw new RangeError(`Cannot send from "${options.from}": it has no ${options.family ?? 'v4'} address`);
+  const server = await sender.spawn({
     role: `iperf3-${port}`,
     argv: ['iperf3', '--server', '--one-off', '--port', port],
   });
   try {
-    return readReport(await runClient(lab, options, port));
+    return readReport(await runClient(lab, options, ['--client', address, '--port', port]));
   } finally {
     await signalProcesses([server], 'SIGKILL');
   }
 }
 
-async function runClient(lab: Lab, options: ThroughputOptions, port: string): Promise<string> {
-  const seconds = options.seconds ?? 2;
-  const streams = options.streams ?? 1;
-  const udp = options.udpMbps === undefined ? [] : ['--udp', '--bitrate', `${options.udpMbps / streams}M`];
-  const target = ['--client', options.address, '--port', port, '--connect-timeout', '2000'] as const;
-  const load = ['--time', String(seconds), '--parallel', String(streams), ...udp];
-  const argv = ['iperf3', '--json', ...target, ...load] as const;
+async function runClient(lab: Lab, options: ThroughputOptions, target: readonly string[]): Promise<string> {
+  const { seconds = 2, omitSeconds = 0 } = options;
+  const argv = [
+    'iperf3',
+    '--json',
+    '--reverse',
+    '--connect-timeout',
+    '2000',
+    ...target,
+    ...load(options),
+  ] as const;
   for (let tries = 0; ; tries += 1) {
     try {
-      return await lab.place(options.from).exec(argv, { timeoutMs: seconds * 1000 + 8000 });
+      return await lab.pod(options.to).exec(argv, { timeoutMs: (seconds + omitSeconds) * 1000 + 8000 });
     } catch (error) {
       const early = error instanceof CommandError && error.stdout.includes('Connection refused');
       if (!early || tries === 40) throw error;
@@ -64,10 +83,27 @@ async function runClient(lab: Lab, options: ThroughputOptions, port: string): Pr
   }
 }
 
+function load(options: ThroughputOptions): string[] {
+  const { seconds = 2, omitSeconds = 0, streams = 1, udpMbps, datagram } = options;
+  const udp = udpMbps === undefined ? [] : ['--udp', '--bitrate', `${udpMbps / streams}M`];
+  const size = datagram === undefined ? [] : ['--length', String(datagram)];
+  return [
+    '--time',
+    String(seconds),
+    '--omit',
+    String(omitSeconds),
+    '--parallel',
+    String(streams),
+    ...udp,
+    ...size,
+  ];
+}
+
 function readReport(json: string): Throughput {
-  const { end } = v.parse(report, JSON.parse(json));
-  const total = end.sum ?? end.sum_received;
-  if (total === undefined) throw new Error('Cannot read the report of iperf3: it holds no sum');
+  const { end, error } = v.parse(report, JSON.parse(json));
+  const total = end.sum_received ?? end.sum;
+  if (total === undefined)
+    throw new Error(`Cannot measure throughput: ${error ?? 'the report of iperf3 holds no sum'}`);
   return {
     mbps: Math.round(total.bits_per_second / 1e4) / 100,
     ...(total.lost_percent !== undefined && { lostPercent: total.lost_percent }),
