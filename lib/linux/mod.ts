@@ -5,11 +5,14 @@
 export type { Applied, ApplyOptions } from './apply.ts';
 export { applyState, cleanState } from './apply.ts';
 export type { Changes, Diff, NftChange, SysctlChange } from './changes.ts';
+export { readCounters } from './counters.ts';
 export { diff } from './diff.ts';
 export { diffState, hasChanges } from './diff-state.ts';
 export type { RememberedSysctls } from './diff-rest.ts';
 export type { Failure } from './execute.ts';
 export type { HeldLink, KernelState } from './kernel-state.ts';
+export { isOurDevice, isTunnelDevice } from './own.ts';
+export type { Counter } from './parse-nft.ts';
 export type { ReadOptions } from './read.ts';
 export { readState } from './read.ts';
 export type { Command, Run } from './run.ts';

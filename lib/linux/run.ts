@@ -16,13 +16,12 @@ export interface Command {
 /** Runs a command and gives its stdout. Rejects with {@link CommandError} whatever went wrong. */
 export type Run = (command: Command) => Promise<string>;
 
-/** A program failed, was not found, took too long or said too much. */
+/** A program failed, was not found, took too long or said too much. Its stdout is not kept: it may hold keys. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly argv: readonly string[];
   /** Null where the program never ran or was ended by a signal. */
   readonly exitCode: number | null;
-  readonly stdout: string;
   readonly stderr: string;
   /** The program does not exist on this machine. */
   readonly isMissing: boolean;
@@ -31,7 +30,6 @@ export class CommandError extends Error {
     super(`Cannot run "${shortArgv(command.argv)}": ${reason}`, { cause: end.cause });
     this.argv = command.argv;
     this.exitCode = end.exitCode;
-    this.stdout = end.stdout;
     this.stderr = end.stderr;
     this.isMissing = isErrno(end.cause, 'ENOENT');
   }
@@ -39,7 +37,6 @@ export class CommandError extends Error {
 
 interface Ending {
   readonly exitCode: number | null;
-  readonly stdout: string;
   readonly stderr: string;
   readonly cause?: unknown;
 }
@@ -75,12 +72,11 @@ export const runCommand: Run = (command) =>
     child.on('close', (exitCode, signal) => {
       clearTimeout(timer);
       command.signal?.removeEventListener('abort', aborted);
-      const stdout = Buffer.concat(output.stdout).toString();
       const stderr = Buffer.concat(output.stderr).toString();
-      if (exitCode === 0 && stopped === undefined) return resolve(stdout);
+      if (exitCode === 0 && stopped === undefined) return resolve(Buffer.concat(output.stdout).toString());
       const ran = cause === undefined ? exitCode : null;
-      const reason = stopped ?? reasonOf({ exitCode: ran, stdout, stderr, cause }, signal);
-      reject(new CommandError(command, reason, { exitCode: ran, stdout, stderr, cause }));
+      const reason = stopped ?? reasonOf({ exitCode: ran, stderr, cause }, signal);
+      reject(new CommandError(command, reason, { exitCode: ran, stderr, cause }));
     });
     // A program that ends before it has read all of its input (`ip -batch` at its first error) closes the pipe:
     // its exit status says why, EPIPE does not.

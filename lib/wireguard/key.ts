@@ -1,20 +1,92 @@
 // WireGuard keys: public ones are branded text, private ones do not print.
 
+import { createPrivateKey, createPublicKey, generateKeyPairSync, timingSafeEqual } from 'node:crypto';
+import { inspect } from 'node:util';
+
 declare const brand: unique symbol;
 
 /** Base64 of 32 bytes, as `wg` prints it. */
 export type PublicKey = string & { readonly [brand]: 'public-key' };
 
-/** A Curve25519 private key. */
+/** 32 bytes are 43 characters and `=`; the last one before it carries two bits that are zero. */
+const BASE64_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+/** How `wg` writes "no key". */
+const ZERO_KEY = `${'A'.repeat(43)}=`;
+/** RFC 8410: a PKCS #8 X25519 private key is this and its 32 bytes. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
+
+export function isPublicKey(text: string): text is PublicKey {
+  return BASE64_KEY.test(text) && text !== ZERO_KEY;
+}
+
+/** Throws SyntaxError for anything but the base64 of 32 bytes that are not all zero. */
+export function parsePublicKey(text: string): PublicKey {
+  if (!isPublicKey(text))
+    throw new SyntaxError(`Cannot parse public key "${text.slice(0, 60)}": ${faultOf(text)}`);
+  return text;
+}
+
+/**
+ * A Curve25519 private key. It is held clamped (RFC 7748 §5), as the kernel shows it. Nothing prints it: text, JSON and
+ * inspection give `[redacted]`; only {@link reveal} does, for stdin of `wg` and for key files.
+ */
 export class PrivateKey {
   readonly #bytes: Uint8Array;
+  readonly publicKey: PublicKey;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+  private constructor(bytes: Uint8Array) {
+    this.#bytes = clamped(bytes);
+    this.publicKey = derive(this.#bytes);
   }
 
-  /** Base64, for stdin of `wg` and key files only. */
+  static generate(): PrivateKey {
+    const der = generateKeyPairSync('x25519').privateKey.export({ type: 'pkcs8', format: 'der' });
+    return new PrivateKey(der.subarray(PKCS8_PREFIX.length));
+  }
+
+  /** Throws SyntaxError, which does not repeat the text. */
+  static parse(base64: string): PrivateKey {
+    if (!isPublicKey(base64)) throw new SyntaxError(`Cannot parse private key: ${faultOf(base64)}`);
+    return new PrivateKey(Buffer.from(base64, 'base64'));
+  }
+
+  /** In constant time. */
+  equals(other: PrivateKey): boolean {
+    return timingSafeEqual(this.#bytes, other.#bytes);
+  }
+
   reveal(): string {
     return Buffer.from(this.#bytes).toString('base64');
   }
+
+  toString(): string {
+    return '[redacted]';
+  }
+
+  toJSON(): string {
+    return '[redacted]';
+  }
+
+  [inspect.custom](): string {
+    return `PrivateKey [redacted] of ${this.publicKey}`;
+  }
+}
+
+function faultOf(text: string): string {
+  if (text === ZERO_KEY) return 'all of its bytes are zero';
+  return text.length === 44 ? 'it is not the base64 of 32 bytes' : `it has ${text.length} characters, not 44`;
+}
+
+function clamped(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy[0] = (copy[0] ?? 0) & 248;
+  copy[31] = ((copy[31] ?? 0) & 127) | 64;
+  return copy;
+}
+
+function derive(bytes: Uint8Array): PublicKey {
+  const der = Buffer.concat([PKCS8_PREFIX, bytes]);
+  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const spki = createPublicKey(secret).export({ type: 'spki', format: 'der' });
+  return parsePublicKey(spki.subarray(-32).toString('base64'));
 }
