@@ -36,6 +36,11 @@ function legBetween(local: GatewayNode, remote: RemoteGateway, linkMtu: number):
   };
 }
 
+/** Whether either side can dial the other. */
+export function canMeet(local: GatewayNode, remote: RemoteGateway): boolean {
+  return legBetween(local, remote, 0) !== undefined;
+}
+
 /** The MTU of a gateway's WireGuard devices: as large as its best family allows. */
 export function deviceMtu(gateway: GatewayNode, linkMtu: number): number {
   return linkMtu - WIREGUARD_OVERHEAD[canDial(gateway, 4) ? 4 : 6];
