@@ -20,6 +20,8 @@ export interface OwnSlot {
   readonly acknowledged: boolean;
   /** Times it was put back because the broker had lost it or held something else. */
   readonly reasserted: number;
+  /** Times it was said anew because somebody with this cluster's key had said something newer. */
+  readonly contested: number;
 }
 
 export interface BrokerStatus {

@@ -1,7 +1,7 @@
 // A cluster's list of its own live slots, by which a reader notices that the broker withholds one.
 
 import * as v from 'valibot';
-import { integer, text } from '../trust/header.ts';
+import { integer } from '../trust/header.ts';
 
 /** Major version of the schema below. */
 export const MANIFEST_SCHEMA = 1;
@@ -28,7 +28,7 @@ export const MANIFEST: v.GenericSchema<unknown, Manifest> = v.object({
   slots: v.pipe(
     v.array(
       v.object({
-        slot: text(32),
+        slot: v.pipe(v.string(), v.regex(/^[a-z]{1,8}(\.\d{1,3})?$/)),
         epoch: integer(0, Number.MAX_SAFE_INTEGER),
         version: integer(1, Number.MAX_SAFE_INTEGER),
         digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),

@@ -11,8 +11,8 @@ import type { Account } from './header.ts';
 import { isAccount } from './header.ts';
 import type { Entry, HeldRecord, Ledger } from './ledger.ts';
 import { keyId } from './keys.ts';
-import type { Counter, OpenedRecord } from './record.ts';
-import { openRecord, recordContent } from './record.ts';
+import type { OpenedRecord } from './record.ts';
+import { compareCounters, openRecord, recordContent } from './record.ts';
 import type { RefusalCode } from './refusal.ts';
 import { Refused, refuse } from './refusal.ts';
 import type { RevokedBy, SignedRevocation } from './revocation.ts';
@@ -194,11 +194,6 @@ function isHeldAlready(held: HeldRecord, record: OpenedRecord): boolean {
   if (order > 0) return false;
   if (record.digest === held.digest) return true;
   return refuse('equivocation', `two records say (${held.epoch}, ${held.version})`);
-}
-
-/** Negative, zero or positive, as for sorting. */
-export function compareCounters(a: Counter, b: Counter): number {
-  return a.epoch - b.epoch || a.version - b.version;
 }
 
 /** Contents last: what they cost is only spent on records that their owner signed. */

@@ -52,6 +52,7 @@ export class Ledger {
   readonly #territory = new Territory();
   /** Whose claims stand: members, and those whose end nobody has freed. */
   readonly #claims = new Map<ClusterId, SignedCertificate>();
+  #digest: string | undefined;
 
   constructor(pins: Pins) {
     this.pins = pins;
@@ -76,6 +77,15 @@ export class Ledger {
     return [...this.#ends.values()].flat();
   }
 
+  /** Last certificates of who was cut off and did not leave, as long as nobody else was certified for what they held. */
+  get revoked(): readonly SignedCertificate[] {
+    return [...this.#ends].flatMap(([cluster, ends]) => {
+      const last = ends.at(-1);
+      if (last === undefined || last.by === 'member' || this.#members.has(cluster)) return [];
+      return this.#isTaken(last.certificate) ? [] : [last.certificate];
+    });
+  }
+
   isEnded(identity: VerifyingKey): boolean {
     return this.#endedIdentities.has(identity);
   }
@@ -98,6 +108,7 @@ export class Ledger {
   }
 
   apply(entry: Entry): void {
+    if (entry.sort !== 'record') this.#digest = undefined;
     switch (entry.sort) {
       case 'certificate':
         this.#admit(entry.certificate);
@@ -116,10 +127,13 @@ export class Ledger {
 
   /** Digest over the newest directory entry of every cluster id, to compare with the beacon's. */
   directoryDigest(): string {
-    const lastEnds = [...this.#ends].flatMap(([cluster, ends]) =>
-      ends.slice(-1).map((end) => [cluster, end] as const),
+    const ends = [...this.#ends].flatMap(([cluster, all]) =>
+      all.slice(-1).map((end) => [cluster, end] as const),
     );
-    return directoryDigest([...lastEnds, ...this.#members].map(([cluster, { digest }]) => [cluster, digest]));
+    this.#digest ??= directoryDigest(
+      [...ends, ...this.#members].map(([cluster, { digest }]) => [cluster, digest]),
+    );
+    return this.#digest;
   }
 
   #admit(certificate: SignedCertificate): void {
@@ -166,6 +180,13 @@ export class Ledger {
     const held = this.#claims.get(cluster);
     if (held !== undefined) for (const cidr of cidrsOf(held)) this.#territory.remove(cidr, cluster);
     this.#claims.delete(cluster);
+  }
+
+  /** Somebody else holds part of it by now. */
+  #isTaken(certificate: Certificate): boolean {
+    return cidrsOf(certificate).some(
+      (cidr) => this.#territory.clash(cidr, certificate.cluster) !== undefined,
+    );
   }
 
   #clashOfNames(

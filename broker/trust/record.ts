@@ -130,3 +130,8 @@ function inflate(payload: Uint8Array, size: number): Buffer {
     return refuse('malformed', 'its payload does not inflate to its declared size');
   }
 }
+
+/** Negative, zero or positive, as for sorting. */
+export function compareCounters(a: Counter, b: Counter): number {
+  return a.epoch - b.epoch || a.version - b.version;
+}

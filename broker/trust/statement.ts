@@ -17,7 +17,8 @@ export type Domain =
   | 'isthmus-certificate-v1'
   | 'isthmus-revocation-v1'
   | 'isthmus-record-v1'
-  | 'isthmus-beacon-v1';
+  | 'isthmus-beacon-v1'
+  | 'isthmus-join-v1';
 
 /** Longest statement, in bytes: the stream's message limit. */
 export const MAX_STATEMENT = 65_536;

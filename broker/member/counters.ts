@@ -1,0 +1,62 @@
+// Counters of the own slots: on disk before anything that carries them is sent.
+
+import * as v from 'valibot';
+import { compareCounters } from '../trust/record.ts';
+import { integer } from '../trust/header.ts';
+import type { Counter } from '../trust/record.ts';
+import { readIfThere, writeDurably } from './durable.ts';
+
+const WHOLE = integer(0, Number.MAX_SAFE_INTEGER);
+const SCHEMA = v.record(v.string(), v.object({ epoch: WHOLE, version: WHOLE }));
+
+export interface Counters {
+  /**
+   * The next counter of a slot: above everything this host has ever sent there, and above what was seen of it. With
+   * nothing on disk the epoch is begun anew from the clock; so it is when something higher was seen, because a disk
+   * that went back to an old copy may have forgotten more than was seen. Resolves when it is on disk.
+   * @throws {Error} when the disk refuses: nothing may be sent then
+   */
+  next(slot: string, seen: Counter | undefined): Promise<Counter>;
+  /** The same for a slot that several hosts write in turn: the next version after the highest of both. */
+  nextShared(slot: string, seen: Counter | undefined): Promise<Counter>;
+}
+
+/** Opens the counters; a file that cannot be read counts as lost, which only costs a new epoch. */
+export async function openCounters(path: string, now: () => Date): Promise<Counters> {
+  const held = new Map<string, Counter>(Object.entries(await load(path)));
+  const begin = (seen?: Counter): Counter => ({
+    epoch: Math.max(now().getTime(), (seen?.epoch ?? -1) + 1),
+    version: 1,
+  });
+  const keep = async (slot: string, counter: Counter): Promise<Counter> => {
+    const all = { ...Object.fromEntries(held), [slot]: counter };
+    await writeDurably(path, `${JSON.stringify(all)}\n`, 0o600);
+    held.set(slot, counter);
+    return counter;
+  };
+  return {
+    next(slot, seen) {
+      const own = held.get(slot);
+      const isBehind = own !== undefined && seen !== undefined && compareCounters(seen, own) > 0;
+      return keep(slot, own === undefined || isBehind ? begin(seen) : after(own));
+    },
+    nextShared(slot, seen) {
+      const own = held.get(slot);
+      if (own === undefined || seen === undefined) return keep(slot, after(own ?? seen ?? begin()));
+      return keep(slot, after(compareCounters(seen, own) > 0 ? seen : own));
+    },
+  };
+}
+
+function after({ epoch, version }: Counter): Counter {
+  return { epoch, version: version + 1 };
+}
+
+async function load(path: string): Promise<Readonly<Record<string, Counter>>> {
+  const bytes = await readIfThere(path);
+  try {
+    return bytes === undefined ? {} : v.parse(SCHEMA, JSON.parse(bytes.toString('utf8')));
+  } catch {
+    return {};
+  }
+}
