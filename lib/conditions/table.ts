@@ -14,10 +14,20 @@ interface Row {
 
 /** Sorted by code. Codes are never given another meaning, and docs/reference/conditions.md lists each. */
 export const CONDITIONS = {
+  IST_BROKER_SILENT: {
+    title: 'Membership agent is silent',
+    severity: 'warning',
+    text: 'The broker answers, but its membership agent was not heard for {seconds} s: whether all changes arrive cannot be told',
+  },
   IST_BROKER_UNREACHABLE: {
     title: 'Broker is not reachable',
     severity: 'warning',
     text: 'The broker is not reachable: {reason}. Packets flow as before, changes of other clusters do not arrive',
+  },
+  IST_CERTIFICATE_EXPIRED: {
+    title: 'Certificate is past its date',
+    severity: 'warning',
+    text: 'The certificate of "{cluster}" should have been renewed by {date}. Nothing is cut off by a clock',
   },
   IST_CLAIM_OVERLAP: {
     title: 'Cluster overlaps another',
@@ -28,6 +38,11 @@ export const CONDITIONS = {
     title: 'Neither side can be dialled',
     severity: 'error',
     text: 'No direct tunnel to {peer}: neither side has an endpoint that the other can dial',
+  },
+  IST_DIRECTORY_DIFFERS: {
+    title: 'Broker withholds part of directory',
+    severity: 'warning',
+    text: 'For {seconds} s the broker has not shown all of the directory that its membership agent signs for: members may be missing',
   },
   IST_FAMILY_UNSHARED: {
     title: 'No common address family',
@@ -64,6 +79,11 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'The membership of "{cluster}" is revoked: it has no tunnels, and the addresses of other clusters stay unreachable',
   },
+  IST_MEMBER_REFUSED: {
+    title: 'Certificate is refused',
+    severity: 'warning',
+    text: 'A certificate for cluster "{cluster}" is refused: {reason}. An honest broker makes no such certificate',
+  },
   IST_MTU_SMALL: {
     title: 'MTU is too small',
     severity: 'warning',
@@ -73,6 +93,11 @@ export const CONDITIONS = {
     title: 'Cluster has no path',
     severity: 'error',
     text: 'No tunnel to cluster "{cluster}" answers: its addresses are unreachable until one does',
+  },
+  IST_ORDINAL_CONTESTED: {
+    title: 'Two gateways share an ordinal',
+    severity: 'warning',
+    text: 'Somebody with the key of this cluster writes slot {slot} as well: two gateways may have the same ordinal',
   },
   IST_RECORD_REFUSED: {
     title: 'Record is refused',
@@ -93,6 +118,11 @@ export const CONDITIONS = {
     title: 'Node has no source address',
     severity: 'warning',
     text: 'Node "{node}" has no {family} address inside the pod CIDRs: its host-network processes do not reach other clusters, and path MTU discovery through it fails',
+  },
+  IST_STATE_UNWRITTEN: {
+    title: 'Learnt state is not on disk',
+    severity: 'warning',
+    text: 'What the broker says cannot be written to "{path}": {reason}. It is kept in memory and tried again',
   },
   IST_TUNNEL_DOWN: {
     title: 'Tunnel does not answer',
