@@ -1,6 +1,27 @@
 // The clusterset's trust, records and NATS. Nothing that comes from the broker is believed for where it came from: it
 // is a signed statement that the pinned root stands behind, or it is refused.
 
+export type {
+  IssuedToken,
+  IssueTokenOptions,
+  ListedMember,
+  MemberState,
+  Revoked,
+  RevokeOptions,
+} from './agent/manage.ts';
+export { issueToken, listMembers, revokeMember } from './agent/manage.ts';
+export type { MembershipFault } from './join/errors.ts';
+export { JoinError } from './join/errors.ts';
+export { hostNetworks } from './join/host-networks.ts';
+export type { Joined, JoinOptions } from './join/join.ts';
+export { joinClusterset } from './join/join.ts';
+export type { LeaveOptions, Left } from './join/leave.ts';
+export { leaveClusterset } from './join/leave.ts';
+export type { CreateBrokerOptions, CreatedBroker } from './server/create.ts';
+export { createBroker } from './server/create.ts';
+export { BrokerRunningError } from './server/lock.ts';
+export type { Broker, StartBrokerOptions } from './server/start.ts';
+export { startBroker } from './server/start.ts';
 export type { Verdict } from './trust/admission.ts';
 export { admit } from './trust/admission.ts';
 export type { AuthorityKey, Root, Signer } from './trust/authority.ts';
