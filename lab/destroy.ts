@@ -46,7 +46,7 @@ async function endProcesses(names: readonly string[]): Promise<number> {
 }
 
 /** Processes whose network namespace is one of these. */
-async function processesIn(namespaces: ReadonlySet<number>): Promise<number[]> {
+export async function processesIn(namespaces: ReadonlySet<number>): Promise<number[]> {
   const pids = (await fs.readdir('/proc')).map(Number).filter((pid) => pid > 1 && pid !== process.pid);
   const inside = await Promise.all(pids.map(async (pid) => namespaces.has((await netnsOf(pid)) ?? -1)));
   return pids.filter((_, at) => inside[at]);

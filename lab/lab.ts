@@ -11,6 +11,7 @@ import { Home, labNames } from './home.ts';
 import { layout, type LabEnd, type LabNode, type LabSite, type Layout } from './layout.ts';
 import {
   listProcesses,
+  programsIn,
   signalProcesses,
   startProcess,
   type LabProcess,
@@ -183,6 +184,11 @@ export class Lab implements AsyncDisposable {
     const processes = await this.processes(filter);
     await signalProcesses(processes, name);
     return processes;
+  }
+
+  /** Everything that runs in a place's network namespace, its userspace WireGuard for instance: pid → program. */
+  programs(place: string): Promise<Map<number, string>> {
+    return programsIn(this.home, place);
   }
 
   async down(): Promise<void> {

@@ -6,6 +6,7 @@ import process from 'node:process';
 import { Command } from 'commander';
 import { labNames } from './home.ts';
 import { Lab } from './lab.ts';
+import { saidBy, startClusterset } from './product.ts';
 import { parseScenario } from './scenario.ts';
 
 /** The one that is named, else the only one that runs. */
@@ -24,8 +25,9 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-async function up(file: string, options: { name?: string }): Promise<void> {
+async function up(file: string, options: { name?: string; bare?: boolean }): Promise<void> {
   const lab = await Lab.up(parseScenario(await fs.readFile(file, 'utf8'), file), options);
+  if (options.bare !== true) await startClusterset(lab);
   say(
     `Lab "${lab.name}": ${lab.layout.places.length} places. What there is: npm run lab -- list ${lab.name}`,
   );
@@ -65,9 +67,11 @@ async function list(name: string | undefined): Promise<void> {
 
 async function reset(given: string | undefined): Promise<void> {
   const name = await choose(given);
-  const { layout } = await Lab.open(name);
-  await Lab.down(name);
-  const lab = await Lab.up(layout.scenario, { name });
+  const former = await Lab.open(name);
+  const isBare = (await former.processes({ role: 'broker' })).length === 0;
+  await former.down();
+  const lab = await Lab.up(former.layout.scenario, { name });
+  if (!isBare) await startClusterset(lab);
   say(`Lab "${lab.name}" is as new.`);
 }
 
@@ -77,8 +81,9 @@ const program = new Command('lab')
 program
   .command('up')
   .argument('<scenario>', 'a YAML file, for example lab/scenarios/demo.yaml')
+  .option('--bare', 'networks alone: no broker, nobody joined')
   .option('--name <name>', 'instead of the scenario’s own, to run it more than once')
-  .description('build a lab')
+  .description('build a lab, and one clusterset over all its sites')
   .action(up);
 program
   .command('down')
@@ -102,6 +107,6 @@ process.stdout.on('error', () => process.exit());
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${saidBy(error)}\n`);
   process.exitCode = 1;
 }

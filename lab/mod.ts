@@ -9,7 +9,20 @@ export { Lab, LabPlace } from './lab.ts';
 export type { ProcessFilter, UpOptions } from './lab.ts';
 export { layout } from './layout.ts';
 export type { LabEnd, LabNode, LabPod, LabSite, Layout, Place, Wire } from './layout.ts';
+export { findLeftovers } from './leftovers.ts';
 export type { LabProcess, StartOptions } from './processes.ts';
+export {
+  createClusterset,
+  issueToken,
+  joinSite,
+  leaveSite,
+  startBroker,
+  startClusterset,
+  startDaemon,
+  startDaemons,
+  stopBroker,
+  stopDaemons,
+} from './product.ts';
 export { measureMatrix } from './matrix.ts';
 export type { MatrixOptions, MatrixPair } from './matrix.ts';
 export { checkScenario, parseScenario } from './scenario.ts';

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signal } from './destroy.ts';
+import { processesIn, signal } from './destroy.ts';
 import { entry, isGone, netnsOf } from './enter.ts';
 import { NETNS, netnsName, type Home } from './home.ts';
 
@@ -67,6 +67,16 @@ async function readProcess(home: Home, name: string): Promise<LabProcess | undef
   const pid = Number(await fs.readFile(path.join(home.pids, name), 'utf8'));
   const netns = await fs.stat(`${NETNS}/${netnsName(home.lab, place)}`);
   return (await isRunning(pid)) && (await netnsOf(pid)) === netns.ino ? { pid, role, place } : undefined;
+}
+
+/** Every process in a place's network namespace, whoever started it: pid → the name of its program, as the kernel keeps it. */
+export async function programsIn(home: Home, place: string): Promise<Map<number, string>> {
+  const { ino } = await fs.stat(`${NETNS}/${netnsName(home.lab, place)}`);
+  const pids = await processesIn(new Set([ino]));
+  const names = await Promise.all(
+    pids.map((pid) => fs.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')),
+  );
+  return new Map(pids.map((pid, at) => [pid, names[at]?.trim() ?? '']));
 }
 
 /** A process that has ended but that nobody has waited for still has a pid. */

@@ -1,0 +1,160 @@
+// The demo: three sites become one network, lose their broker, and one of them leaves again.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
+import { both, sitePods } from '../addresses.ts';
+import type { Lab } from '../lab.ts';
+import { findLeftovers } from '../leftovers.ts';
+import { measureMatrix, type MatrixPair } from '../matrix.ts';
+import { createClusterset, joinSite, leaveSite, startBroker, startDaemons, stopBroker } from '../product.ts';
+import { measureThroughput } from '../throughput.ts';
+import { alignColumns, drawMatrix } from './draw.ts';
+import type { Progress } from './progress.ts';
+import { countKept, countReached, type Report } from './report.ts';
+
+export interface StoryOptions {
+  readonly lab: Lab;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** Leaves the clusterset whole: nobody leaves, the broker runs at the end. */
+  readonly keep: boolean;
+}
+
+/** How long anything may take to settle. */
+const PATIENCE_MS = 20_000;
+
+export async function tell(options: StoryOptions): Promise<Omit<Report, 'seconds'>> {
+  const { lab, progress } = options;
+  await found(options);
+  await showTunnels(options);
+  const pairs = await connect(options);
+  const throughputMbps = await race(options);
+  const down = await withoutBroker(options);
+  const leftovers = options.keep ? [] : await leave(options);
+  if (leftovers.length > 0) progress.show(leftovers);
+  return {
+    sites: lab.layout.sites.map((site) => site.name),
+    pairs: pairs.length,
+    reached: countReached(pairs),
+    sourceKept: countKept(pairs),
+    throughputMbps,
+    brokerDown: { reached: countReached(down) },
+    afterLeave: { leftovers: leftovers.length },
+  };
+}
+
+/** Broker, members, daemons. */
+async function found({ lab, progress, signal }: StoryOptions): Promise<void> {
+  await progress.step('Creating the clusterset and starting its broker', async () => {
+    await createClusterset(lab);
+    return { value: undefined, said: 'broker: clusterctl broker create, clusterctl broker start' };
+  });
+  for (const { name, scenario } of lab.layout.sites) {
+    signal.throwIfAborted();
+    await progress.step(`Joining ${name}`, async () => {
+      await joinSite(lab, name);
+      await startDaemons(lab, name);
+      const how = scenario.nat === 'dial-out' ? ', behind a router that lets nothing in' : '';
+      return { value: undefined, said: `${name}/gw-0: clusterctl join --token …${how}` };
+    });
+  }
+}
+
+/** The columns of `clusterctl show tunnels` that say most. */
+const tunnelRow = v.object({
+  tunnel: v.string(),
+  device: v.string(),
+  endpoint: v.optional(v.string(), 'learnt'),
+  state: v.optional(v.string(), 'unknown'),
+});
+type TunnelRow = v.InferOutput<typeof tunnelRow>;
+
+/** What `clusterctl show tunnels` says on every gateway, once every tunnel is up or patience has ended. */
+async function showTunnels({ lab, progress, signal }: StoryOptions): Promise<void> {
+  const gateways = lab.nodes.filter((node) => node.role === 'gateway').map((node) => node.place);
+  const rows = await progress.step('Waiting for tunnels', async () => {
+    const read = (): Promise<TunnelRow[][]> => Promise.all(gateways.map((place) => tunnelsOf(lab, place)));
+    let all = await read();
+    const until = Date.now() + PATIENCE_MS;
+    while (Date.now() < until && !isEveryUp(all)) {
+      await sleep(250, undefined, { signal });
+      all = await read();
+    }
+    const up = all.flat().filter((row) => row.state === 'up').length;
+    return { value: all, said: `${up} of ${all.flat().length} tunnels up` };
+  });
+  const cells = rows.flatMap((each, at) =>
+    each.map(({ tunnel, device, endpoint, state }) => [gateways[at] ?? '', tunnel, device, endpoint, state]),
+  );
+  progress.show(alignColumns([['gateway', 'to gateway#lane', 'device', 'endpoint', 'state'], ...cells]));
+}
+
+function isEveryUp(rows: readonly (readonly TunnelRow[])[]): boolean {
+  return rows.every((each) => each.length > 0 && each.every((row) => row.state === 'up'));
+}
+
+async function tunnelsOf(lab: Lab, place: string): Promise<TunnelRow[]> {
+  const said = await lab.place(place).exec(['clusterctl', 'show', 'tunnels', '-o', 'json']);
+  return v.parse(v.array(tunnelRow), JSON.parse(said));
+}
+
+async function connect({ lab, progress }: StoryOptions): Promise<MatrixPair[]> {
+  const pairs = await progress.step('Reaching every pod from everywhere else', async () => {
+    const pairs = await settledMatrix(lab);
+    return {
+      value: pairs,
+      said: `${countReached(pairs)} of ${pairs.length} pairs reached (IPv4 and IPv6), ${countKept(pairs)} seen by their own address`,
+    };
+  });
+  progress.show(['round trip in ms, the slower of IPv4 and IPv6', ...drawMatrix(pairs)]);
+  return pairs;
+}
+
+/** Asks until all is well: a tunnel that the table shows may still be on its way into some worker's routes. */
+async function settledMatrix(lab: Lab): Promise<MatrixPair[]> {
+  for (const until = Date.now() + PATIENCE_MS; ;) {
+    const pairs = await measureMatrix(lab);
+    if (countKept(pairs) === pairs.length || Date.now() > until) return pairs;
+  }
+}
+
+function race({ lab, progress }: StoryOptions): Promise<number> {
+  return progress.step('Measuring throughput', async () => {
+    const { mbps } = await measureThroughput(lab, { from: 'east/pod-a', to: 'west/pod-a', seconds: 2 });
+    return { value: mbps, said: `east/pod-a → west/pod-a: ${Math.round(mbps)} Mbit/s, one TCP stream` };
+  });
+}
+
+async function withoutBroker({ lab, progress }: StoryOptions): Promise<MatrixPair[]> {
+  const pairs = await progress.step('Stopping the broker', async () => {
+    await stopBroker(lab);
+    const pairs = await measureMatrix(lab);
+    return {
+      value: pairs,
+      said: `broker stopped: still ${countReached(pairs)} of ${pairs.length} pairs reached`,
+    };
+  });
+  await progress.step('Starting the broker again', async () => {
+    await startBroker(lab);
+    return { value: undefined, said: 'broker started again' };
+  });
+  return pairs;
+}
+
+function leave({ lab, progress, signal }: StoryOptions): Promise<string[]> {
+  const site = lab.layout.sites.at(-1)?.name ?? '';
+  return progress.step(`${site} leaves`, async () => {
+    await leaveSite(lab, site);
+    let leftovers = await findLeftovers(lab, site);
+    const until = Date.now() + PATIENCE_MS;
+    while (leftovers.length > 0 && Date.now() < until) {
+      await sleep(100, undefined, { signal });
+      leftovers = await findLeftovers(lab, site);
+    }
+    const cidrs = both(sitePods(lab.site(site).plan)).join(' and ');
+    return {
+      value: leftovers,
+      said: `${site} left: ${leftovers.length} traces of it or of ${cidrs} on any host`,
+    };
+  });
+}
