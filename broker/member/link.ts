@@ -63,6 +63,8 @@ export function dial(
     // Two equal authentication errors would end the connection for ever; a broker may be misconfigured for a while.
     ignoreAuthErrorAbort: true,
     reconnectDelayHandler: reconnectDelay,
+    // A server's own idea of its addresses need not be in its TLS certificate; the membership's URLs are.
+    ignoreClusterUpdates: true,
     // A server that hangs is noticed after 3 s; the default is minutes.
     pingInterval: 1500,
     maxPingOut: 2,

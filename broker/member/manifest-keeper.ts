@@ -9,12 +9,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ManifestEntry } from '../records/manifest.ts';
 import { MANIFEST_SCHEMA, MANIFEST_SLOT } from '../records/manifest.ts';
 import { PUT } from '../server/subjects.ts';
-import type { HeldRecord, Ledger } from '../trust/ledger.ts';
+import type { HeldRecord } from '../trust/ledger.ts';
 import { signRecord } from '../trust/record.ts';
 import type { Stored } from './direct-get.ts';
 import { readLast } from './direct-get.ts';
-import { put } from './publisher.ts';
 import type { PublisherOptions } from './publisher.ts';
+import { put } from './put.ts';
 
 /** Slots that this gateway speaks for, and what stands in them. */
 export interface OwnRecords {
@@ -37,7 +37,7 @@ export async function keepManifest(
   const found = await readLast(connection, subject);
   if (found !== undefined) onSigned(subject, found.bytes);
   const held = ledger.record(cluster, MANIFEST_SLOT);
-  const listed = entriesOf(ledger, held);
+  const listed = entriesOf(held);
   const wanted = withOwn(listed, own);
   if (!isDeepStrictEqual(listed, wanted)) {
     const bytes = await sign(options, held, wanted);
@@ -59,7 +59,7 @@ function isOther(found: Stored | undefined, held: HeldRecord): boolean {
   return found === undefined || Buffer.compare(found.bytes, held.bytes) !== 0;
 }
 
-function entriesOf(ledger: Ledger, held: HeldRecord | undefined): readonly ManifestEntry[] {
+function entriesOf(held: HeldRecord | undefined): readonly ManifestEntry[] {
   return held?.content?.kind === 'manifest' ? held.content.manifest.slots : [];
 }
 

@@ -2,17 +2,19 @@
 //
 // What waits while the broker is away is the newest state of each slot, never a list of changes.
 
-import type { MsgHdrs, NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/nats-core';
 import type { Log } from '#lib/log';
 import { isDeepStrictEqual } from 'node:util';
 import type { Content } from '../records/kinds.ts';
-import { LOCAL, PUT } from '../server/subjects.ts';
+import { PUT } from '../server/subjects.ts';
 import type { HeldRecord, Ledger } from '../trust/ledger.ts';
 import { signRecord } from '../trust/record.ts';
 import type { Counters } from './counters.ts';
 import { readLast } from './direct-get.ts';
+import { keepManifest } from './manifest-keeper.ts';
 import type { OpenMembership } from './membership.ts';
 import { Patience } from './patience.ts';
+import { put } from './put.ts';
 import type { OwnSlot } from './status.ts';
 import { Wake } from './wake.ts';
 
@@ -46,8 +48,8 @@ interface Own {
   readonly patience: Patience;
 }
 
-/** Milliseconds. A request around a reconnect is lost; a put may be repeated, so the wait is short. */
-const TIMEOUT = 600;
+/** Milliseconds between two attempts to put a record. */
+const FIRST = 600;
 const LONGEST = 30_000;
 const TICK = 500;
 /** Between two looks at whether the broker still holds what it acknowledged. */
@@ -59,6 +61,8 @@ export class Publisher {
   readonly #wake = new Wake();
   #connection: NatsConnection | undefined;
   #checkAt = 0;
+  /** Digests of the own records when they were last seen in the manifest; undefined: to be looked at. */
+  #listed: string | undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -76,7 +80,7 @@ export class Publisher {
   }
 
   /** Own live records, as the manifest should list them. */
-  get live(): readonly HeldRecord[] {
+  get #live(): readonly HeldRecord[] {
     return [...this.#own.values()].flatMap(({ record }) => (record.content === undefined ? [] : [record]));
   }
 
@@ -89,7 +93,7 @@ export class Publisher {
     const held = ledger.record(membership.own.cluster, saying.slot);
     const record = held !== undefined && isSaid(held, saying) ? held : await this.#sign(saying, held);
     const reasserted = this.#own.get(saying.slot)?.reasserted ?? 0;
-    const patience = new Patience(TIMEOUT, LONGEST);
+    const patience = new Patience(FIRST, LONGEST);
     this.#own.set(saying.slot, { saying, record, isAcknowledged: false, reasserted, contested: 0, patience });
     this.#wake.ring();
   }
@@ -120,6 +124,7 @@ export class Publisher {
       try {
         await this.#check(connection);
         for (const own of this.#own.values()) await this.#send(connection, own);
+        await this.#list(connection);
       } catch (error) {
         log.debug({ error }, 'publishing is tried again');
       }
@@ -136,6 +141,7 @@ export class Publisher {
       own.isAcknowledged = isThere;
       if (found !== undefined && !isThere) this.#options.onSigned(found.subject, found.bytes);
     }
+    this.#listed = undefined;
     this.#checkAt = performance.now() + CHECK * (1 + Math.random());
   }
 
@@ -161,6 +167,15 @@ export class Publisher {
     return current;
   }
 
+  /** Once everything stands where it should: is it listed as well? */
+  async #list(connection: NatsConnection): Promise<void> {
+    const listed = this.#live.map(({ digest }) => digest).join();
+    const isSettled = this.own.every(({ acknowledged }) => acknowledged);
+    if (this.#own.size === 0 || !isSettled || listed === this.#listed) return;
+    await keepManifest(connection, this.#options, { slots: new Set(this.#own.keys()), live: this.#live });
+    this.#listed = listed;
+  }
+
   async #sign(saying: Saying, held: HeldRecord | undefined): Promise<HeldRecord> {
     const { counters, ledger, membership, now, onSigned } = this.#options;
     const { pinned, own, identity } = membership;
@@ -180,22 +195,6 @@ export class Publisher {
   #subject(slot: string): string {
     return `${PUT}.${this.#options.membership.own.account}.${slot}`;
   }
-}
-
-/**
- * Puts a record into its slot. `expected` is the sequence of the message it replaces, 0 for none; absent: whatever.
- * @throws {Error} with what the server said
- */
-export async function put(
-  connection: NatsConnection,
-  { slot, bytes }: Pick<HeldRecord, 'slot' | 'bytes'>,
-  headers?: MsgHdrs,
-): Promise<void> {
-  const options = headers === undefined ? {} : { headers };
-  const answer = await connection.request(`${LOCAL.put}.${slot}`, bytes, { timeout: TIMEOUT, ...options });
-  const { error } = answer.json<{ error?: { description?: string } }>();
-  if (error !== undefined)
-    throw new Error(`Cannot put "${slot}": ${error.description ?? 'the broker refused it'}`);
 }
 
 function isSaid({ content }: HeldRecord, { payload }: Saying): boolean {

@@ -2,6 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** The longest time that a timer of Node counts, in milliseconds: 24 days. */
+export const FOREVER = 2_147_483_647;
+
 /** Level-triggered: a ring that nobody waits for is kept, any number of them as one. */
 export class Wake {
   #isRung = false;

@@ -8,7 +8,8 @@ import { admit } from './admission.ts';
 import type { Entry, Ledger } from './ledger.ts';
 import type { RefusalCode } from './refusal.ts';
 
-interface Arrival {
+/** Something that stood under a subject. */
+export interface Arrival {
   readonly subject: string;
   readonly bytes: Uint8Array;
 }
@@ -16,6 +17,8 @@ interface Arrival {
 /** One arrival and what became of it. */
 export interface Outcome extends Arrival {
   readonly verdict: Verdict;
+  /** Refused for now: it is judged again when what it waits for has arrived. */
+  readonly waits: boolean;
 }
 
 /** Arrivals waiting under one subject: nobody vouches for their order, so several are kept. */
@@ -44,9 +47,9 @@ export class Merge {
     this.ledger = ledger;
   }
 
-  /** How many subjects have something that waits. */
-  get waiting(): number {
-    return this.#waiting.size;
+  /** What waits for something else to arrive. */
+  get waiting(): readonly Arrival[] {
+    return [...this.#waiting].flatMap(([subject, kept]) => kept.map((bytes) => ({ subject, bytes })));
   }
 
   /** Judges and applies one arrival. The first outcome is its own; others are of arrivals that waited for it. */
@@ -55,8 +58,8 @@ export class Merge {
     const queue: Arrival[] = [{ subject, bytes }];
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const verdict = admit(this.ledger, next.subject, next.bytes);
-      outcomes.push({ ...next, verdict });
-      if (verdict.outcome === 'refused') this.#keep(next, verdict.code);
+      const waits = verdict.outcome === 'refused' && this.#keep(next, verdict.code);
+      outcomes.push({ ...next, verdict, waits });
       if (verdict.outcome === 'accepted') {
         this.ledger.apply(verdict.entry);
         queue.push(...this.#lift(verdict.entry));
@@ -65,12 +68,13 @@ export class Merge {
     return outcomes;
   }
 
-  #keep({ subject, bytes }: Arrival, code: RefusalCode): void {
+  #keep({ subject, bytes }: Arrival, code: RefusalCode): boolean {
     const lifted = this.#isDirectory(subject) ? LIFTED_CERTIFICATES : LIFTED_RECORDS;
     const kept = this.#waiting.get(subject) ?? [];
-    if (!lifted.has(code) || (kept.length === 0 && this.#waiting.size >= MAX_SUBJECTS)) return;
+    if (!lifted.has(code) || (kept.length === 0 && this.#waiting.size >= MAX_SUBJECTS)) return false;
     const others = kept.filter((other) => Buffer.compare(other, bytes) !== 0);
     this.#waiting.set(subject, [...others, bytes].slice(-MAX_PER_SUBJECT));
+    return true;
   }
 
   /** Takes out what may be judged otherwise now. */
