@@ -36,7 +36,10 @@ export function fleetMapper(): (view: ClustersetView, site: Site) => Mapped {
       .map(remoteOf)
       .toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const reached = membership === 'member' ? remotes : remotes.map(silenced);
-    return { membership, fleet: { fabric: view.fabric, own: { ...site, index: self.index }, remotes: reached } };
+    return {
+      membership,
+      fleet: { fabric: view.fabric, own: { ...site, index: self.index }, remotes: reached },
+    };
   };
 }
 

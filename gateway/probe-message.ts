@@ -28,7 +28,8 @@ export function encodeProbe({ kind, nonce }: Probe): Buffer {
 
 /** Undefined for anything else: probes are not answered with complaints. */
 export function parseProbe(bytes: Buffer): Probe | undefined {
-  if (bytes.length !== LENGTH || bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt8(4) !== VERSION) return undefined;
+  if (bytes.length !== LENGTH || bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt8(4) !== VERSION)
+    return undefined;
   const kind = bytes.readUInt8(5);
   if (kind !== 1 && kind !== 2) return undefined;
   return { kind: kind === 1 ? 'ask' : 'answer', nonce: bytes.readBigUInt64BE(8) };

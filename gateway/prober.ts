@@ -89,7 +89,15 @@ export class Prober implements Disposable {
   #begin(now: number, proven: boolean, tunnel: TunnelPlan): Watch {
     const { random } = this.#options;
     const path = newPath(now, proven);
-    const watch = { tunnel, path, due: now, nonce: undefined, asked: now, kicks: 0, kickAt: now + kickDelay(0, random()) };
+    const watch = {
+      tunnel,
+      path,
+      due: now,
+      nonce: undefined,
+      asked: now,
+      kicks: 0,
+      kickAt: now + kickDelay(0, random()),
+    };
     // Proven paths have time: at a restart not all are asked in the same instant.
     return proven ? { ...watch, due: now + probeDelay(path, 1) * random() } : watch;
   }

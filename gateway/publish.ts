@@ -56,7 +56,9 @@ export class Publisher {
     const { clusters } = await this.#reader.read();
     const held = new Map(clusters.map((cluster) => [cluster.id, cluster]));
     const failures: unknown[] = [];
-    await writeClusterset(this.#directory, knowledge.clusterset).catch((error: unknown) => failures.push(error));
+    await writeClusterset(this.#directory, knowledge.clusterset).catch((error: unknown) =>
+      failures.push(error),
+    );
     let wait: number | undefined;
     for (const id of new Set([...known.keys(), ...held.keys()])) {
       const left = this.#patience(this.#compare(id, known.get(id), held.get(id)), id, knowledge.complete);
@@ -69,11 +71,19 @@ export class Publisher {
     return wait;
   }
 
+  /** Tells the cluster's other hosts that it has left: each removes what it holds. */
+  async leave(): Promise<void> {
+    const { clusterset, clusters } = await this.#reader.read();
+    if (clusterset !== undefined) await writeClusterset(this.#directory, { ...clusterset, left: true });
+    for (const { id } of clusters) await removeCluster(this.#directory, id);
+  }
+
   #compare(id: ClusterId, known: RemoteCluster | undefined, held: RemoteCluster | undefined): Compared {
     const before = this.#compared.get(id);
     if (before !== undefined && before.known === known && before.held === held) return before;
     const agree =
-      known === held || (known !== undefined && held !== undefined && renderCluster(known) === renderCluster(held));
+      known === held ||
+      (known !== undefined && held !== undefined && renderCluster(known) === renderCluster(held));
     const compared = { known, held, agree };
     this.#compared.set(id, compared);
     return compared;

@@ -6,6 +6,11 @@ import { CommandError } from '#lib/linux';
 import type { Run } from '#lib/linux';
 import type { Host } from '#topology';
 
+/** This host lacks rights, programs or kernel features, or another process has it. */
+export class UnfitHostError extends Error {
+  override readonly name: string = 'UnfitHostError';
+}
+
 /** Programs that a host needs, with what gives them on Debian. */
 const PROGRAMS = [
   { argv: ['ip', '-Version'], packaged: 'iproute2' },
@@ -19,19 +24,22 @@ const PROBE_GROUP = NEXTHOP_LAST;
 
 /**
  * Tries what cannot be known by asking: nexthop objects (Linux 5.3) and resilient groups (5.13).
- * @throws {Error} that says what is missing and how to get it
+ * @throws {UnfitHostError} that says what is missing and how to get it
  */
 export async function checkHost(run: Run): Promise<Pick<Host, 'resilient'>> {
   if (geteuid?.() !== 0) {
-    throw new Error("Cannot change this host's network: it needs root. Run it again with sudo");
+    throw new UnfitHostError("Cannot change this host's network: it needs root. Run it again with sudo");
   }
   for (const { argv, packaged } of PROGRAMS) await requireProgram(run, argv, packaged);
   try {
     await nexthop(run, PROBE_NEXTHOP, ['blackhole']);
   } catch (cause) {
-    throw new Error('Cannot use this kernel: it has no nexthop objects. Linux 5.13 or newer is wanted, with lo up', {
-      cause,
-    });
+    throw new UnfitHostError(
+      'Cannot use this kernel: it has no nexthop objects. Linux 5.13 or newer is wanted, with lo up',
+      {
+        cause,
+      },
+    );
   }
   try {
     return { resilient: await tryResilient(run) };
@@ -56,11 +64,20 @@ async function nexthop(run: Run, id: number, words: readonly string[]): Promise<
   });
 }
 
-async function requireProgram(run: Run, argv: readonly [string, ...string[]], packaged: string): Promise<void> {
+async function requireProgram(
+  run: Run,
+  argv: readonly [string, ...string[]],
+  packaged: string,
+): Promise<void> {
   try {
     await run({ argv });
   } catch (cause) {
     if (!(cause instanceof CommandError) || !cause.isMissing) throw cause;
-    throw new Error(`Cannot find "${argv[0]}": it comes with ${packaged}. Install that and try again`, { cause });
+    throw new UnfitHostError(
+      `Cannot find "${argv[0]}": it comes with ${packaged}. Install that and try again`,
+      {
+        cause,
+      },
+    );
   }
 }

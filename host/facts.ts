@@ -2,57 +2,72 @@
 
 import * as v from 'valibot';
 import { parseAddress } from '#lib/ip';
-import type { Address } from '#lib/ip';
+import type { Address, Family } from '#lib/ip';
 import { DEVICE_PREFIX } from '#lib/constants';
-import type { Run } from '#lib/linux';
+import type { Command, Run } from '#lib/linux';
 import type { Host, Node } from '#topology';
 
 /** The part of {@link Host} that the machine itself knows. */
-export type HostFacts = Pick<Host, 'uplink' | 'addresses'>;
+export type HostFacts = Pick<Host, 'uplink' | 'families' | 'addresses'>;
 
 const Links = v.array(
   v.object({
     ifname: v.string(),
     mtu: v.optional(v.number(), 0),
-    addr_info: v.optional(v.array(v.object({ local: v.optional(v.string()), scope: v.optional(v.string()) })), []),
+    addr_info: v.optional(v.array(v.object({ local: v.optional(v.string()) })), []),
   }),
 );
-const Routes = v.array(v.object({ dev: v.optional(v.string()), metric: v.optional(v.number(), 0) }));
+const Routes = v.array(v.object({ dev: v.optional(v.string(), ''), protocol: v.optional(v.string(), '') }));
+
+type Link = Readonly<{ device: string; mtu: number; addresses: readonly Address[] }>;
 
 /**
  * The device that carries the node's address, its MTU (not above the one that packets leave the site by), and the
- * addresses that others have put on this host.
+ * addresses that others than us have put on this host.
  * @throws {Error} when the host has none of the node's addresses
  */
 export async function readFacts(run: Run, node: Node): Promise<HostFacts> {
-  const links = v.parse(Links, JSON.parse((await run({ argv: ['ip', '-json', 'address', 'show'] })) || '[]'));
-  const foreign = links
-    .filter(({ ifname }) => !ifname.startsWith(DEVICE_PREFIX))
-    .map(({ ifname, mtu, addr_info }) => ({ device: ifname, mtu, addresses: addr_info.flatMap(addressOf) }));
-  const uplink = foreign.find(({ addresses }) => node.addresses.some((own) => addresses.includes(own)));
-  const addresses = foreign.flatMap((link) => link.addresses);
+  const families = await readFamilies(run);
+  const links = await readLinks(run);
+  const uplink = links.find(({ addresses }) => node.addresses.some((own) => addresses.includes(own)));
   if (uplink === undefined) {
     throw new Error(
-      `Cannot act as node "${node.name}": this host has none of its addresses ${node.addresses.join(', ')}. Correct nodes[].addresses in site.yaml, or say which node this is by --node`,
+      `Cannot act as node "${node.name}": this host has none of its addresses ${node.addresses.join(', ')}. Correct nodes[].addresses in site.yaml, or say by --node which node this is`,
     );
   }
-  const outer = await defaultDevices(run);
-  const mtus = foreign.filter(({ device }) => outer.has(device)).map(({ mtu }) => mtu);
-  return { uplink: { device: uplink.device, mtu: Math.min(uplink.mtu, ...mtus) }, addresses };
+  const defaults = (await Promise.all(families.map((family) => readDefaults(run, family)))).flat();
+  const outer = links.filter(({ device }) => defaults.some(({ dev }) => dev === device));
+  const advertised = defaults.some(({ dev, protocol }) => dev === uplink.device && protocol === 'ra');
+  return {
+    uplink: { device: uplink.device, mtu: Math.min(uplink.mtu, ...outer.map(({ mtu }) => mtu)), advertised },
+    families,
+    addresses: links.flatMap(({ addresses }) => addresses),
+  };
 }
 
-function addressOf({ local, scope }: { local?: string | undefined; scope?: string | undefined }): Address[] {
-  if (local === undefined || scope === 'host') return [];
-  const address = parseAddress(local);
-  return [address];
+/** Other people's devices. Loopback is among them: an address there is the host's as well. */
+async function readLinks(run: Run): Promise<Link[]> {
+  const links = v.parse(Links, await json(run, ['ip', '-json', 'address', 'show']));
+  return links
+    .filter(({ ifname }) => !ifname.startsWith(DEVICE_PREFIX))
+    .map(({ ifname, mtu, addr_info }) => ({
+      device: ifname,
+      mtu,
+      addresses: addr_info.flatMap(({ local }) => (local === undefined ? [] : parseAddress(local))),
+    }));
 }
 
-/** Devices of the default routes of the main table, both families. */
-async function defaultDevices(run: Run): Promise<Set<string>> {
-  const devices = new Set<string>();
-  for (const family of ['-4', '-6']) {
-    const text = await run({ argv: ['ip', family, '-json', 'route', 'show', 'default'] });
-    for (const { dev } of v.parse(Routes, JSON.parse(text || '[]'))) if (dev !== undefined) devices.add(dev);
-  }
-  return devices;
+async function readFamilies(run: Run): Promise<Family[]> {
+  const off = await run({ argv: ['sysctl', '-n', 'net.ipv6.conf.all.disable_ipv6'] }).catch(() => '1');
+  return off.trim() === '0' ? [4, 6] : [4];
+}
+
+/** Default routes of the main table. */
+async function readDefaults(run: Run, family: Family): Promise<v.InferOutput<typeof Routes>> {
+  return v.parse(Routes, await json(run, ['ip', `-${family}`, '-json', 'route', 'show', 'default']));
+}
+
+async function json(run: Run, argv: Command['argv']): Promise<unknown> {
+  const text = await run({ argv });
+  return JSON.parse(text.trim() === '' ? '[]' : text);
 }

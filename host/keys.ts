@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { PrivateKey } from '#lib/wireguard';
 import { writeStateFile } from './file.ts';
 
+/** Within a host's state directory. */
+export const KEYS_DIRECTORY = 'wireguard';
+
 /** Private keys by lane, and what was wrong with files that had to be made anew. */
 export interface LaneKeys {
   readonly keys: readonly PrivateKey[];
@@ -20,7 +23,7 @@ export async function laneKeys(stateDir: string, lanes: number): Promise<LaneKey
   const keys: PrivateKey[] = [];
   const replaced: Error[] = [];
   for (let lane = 0; lane < lanes; lane += 1) {
-    const path = join(stateDir, 'wireguard', `lane-${lane}.key`);
+    const path = join(stateDir, KEYS_DIRECTORY, `lane-${lane}.key`);
     const text = await readFile(path, 'utf8').catch((cause: unknown) => missing(path, cause));
     const key = text === undefined ? undefined : parse(path, text, replaced);
     keys.push(key ?? (await make(path)));

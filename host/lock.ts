@@ -5,9 +5,10 @@ import { mkdir, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
+import { UnfitHostError } from './check.ts';
 
 /** Another process applies plans to this host. */
-export class HostLockedError extends Error {
+export class HostLockedError extends UnfitHostError {
   override readonly name = 'HostLockedError';
   /** Who holds the lock, as it wrote itself down: `isthmus-gateway, process 4711`. */
   readonly holder: string;
@@ -55,7 +56,7 @@ function flock(file: FileHandle): Promise<boolean> {
       stdio: ['ignore', 'ignore', 'pipe', file.fd],
     });
     let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
     child.on('error', (cause) => {

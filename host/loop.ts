@@ -1,8 +1,9 @@
 // One pass after another, never two at once: woken by events, repeated for safety, slower after failures.
 
-/** What a pass asks for: another one after so many milliseconds, or none before the next event. */
+/** What a pass asks for: another one after so many milliseconds at most, the next event's, or the end of the loop. */
 export interface Again {
   readonly againMs?: number;
+  readonly done?: true;
 }
 
 export interface LoopOptions {
@@ -37,14 +38,15 @@ export class Loop {
     this.#woken.resolve();
   }
 
-  /** Runs until the signal aborts; the first pass begins at once, a pass that runs is finished. */
+  /** Runs until the signal aborts or a pass is the last; the first pass begins at once, a pass that runs is finished. */
   async run(): Promise<void> {
     const { pass, failed, periodMs = 30_000, signal } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       this.#due = Number.POSITIVE_INFINITY;
       try {
-        const { againMs = periodMs } = await pass();
+        const { againMs = periodMs, done } = await pass();
+        if (done === true) return;
         failures = 0;
         this.#notBefore = 0;
         this.#due = Math.min(this.#due, performance.now() + Math.min(againMs, periodMs));

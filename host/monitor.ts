@@ -13,12 +13,16 @@ import {
   RULE_VIA,
 } from '#lib/constants';
 
+/**
+ * `facts`: a link or address of somebody else changed, which plans start from. `damage`: something of ours went.
+ * `ours`: something of ours came or changed, most often by ourselves.
+ */
+export type KernelChange = 'facts' | 'damage' | 'ours';
+
 export interface MonitorOptions {
   readonly signal: AbortSignal;
-  /** Called for each change that matters; often, and also for changes of our own. */
-  readonly changed: () => void;
-  /** Prefix that enters another network namespace. @default none */
-  readonly enter?: readonly string[];
+  /** Called for each change that may matter; often, and for our own as well. */
+  readonly changed: (what: KernelChange) => void;
 }
 
 /** Milliseconds until a monitor that ended (its socket overran, `ip` was replaced) is started again. */
@@ -31,21 +35,21 @@ export async function watchKernel(options: MonitorOptions): Promise<void> {
     await watchOnce(options);
     if (signal.aborted) return;
     await delay(RESTART_MS, undefined, { signal }).catch(() => undefined);
-    changed();
+    changed('facts');
   }
 }
 
-function watchOnce({ signal, changed, enter = [] }: MonitorOptions): Promise<void> {
-  const [program, ...args] = [...enter, 'ip', '-oneline', 'monitor', 'link', 'address', 'route', 'nexthop', 'rule'];
+function watchOnce({ signal, changed }: MonitorOptions): Promise<void> {
   return new Promise((resolve) => {
-    const child = spawn(program ?? 'ip', args, {
+    const child = spawn('ip', ['-oneline', 'monitor', 'link', 'address', 'route', 'nexthop', 'rule'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: { ...process.env, LC_ALL: 'C' },
     });
     const stop = (): void => void child.kill();
     signal.addEventListener('abort', stop, { once: true });
     createInterface({ input: child.stdout }).on('line', (line) => {
-      if (matters(line)) changed();
+      const what = kernelChange(line);
+      if (what !== undefined) changed(what);
     });
     const end = (): void => {
       signal.removeEventListener('abort', stop);
@@ -56,27 +60,25 @@ function watchOnce({ signal, changed, enter = [] }: MonitorOptions): Promise<voi
   });
 }
 
-const NEXTHOP = /\bid (\d{7})\b/;
-const RULE = /^(Deleted )?(\d+):\t/;
+const NEXTHOP = /^id (\d{7})\b/;
+const RULE = /^(\d+):\t/;
+const LINK = /^\d+: ([^ @:]+)/;
 
-/**
- * Whether a line of `ip -oneline monitor` may call for a pass: something of ours went or changed, any link or address
- * changed. What merely appeared with our mark is our own doing, and says nothing new.
- */
-export function matters(line: string): boolean {
+/** What a line of `ip -oneline monitor` says; undefined where it is nothing to us. */
+export function kernelChange(line: string): KernelChange | undefined {
   const went = line.startsWith('Deleted ');
   const text = went ? line.slice('Deleted '.length) : line;
-  if (/^\d+: /.test(text)) return linkMatters(text, went);
-  if (!went) return false;
-  const nexthop = Number(NEXTHOP.exec(text)?.[1] ?? 0);
-  if (nexthop >= NEXTHOP_BASE && nexthop <= NEXTHOP_LAST) return true;
-  const priority = Number(RULE.exec(line)?.[2] ?? 0);
-  if (priority >= RULE_VIA && priority <= RULE_FABRIC_NONE) return true;
-  return text.includes(` proto ${ROUTE_PROTOCOL} `);
+  const device = LINK.exec(text)?.[1];
+  if (device !== undefined && !device.startsWith(DEVICE_PREFIX)) return 'facts';
+  if (device === undefined && !isOurs(text)) return undefined;
+  // A link that goes down takes its nexthop objects and routes with it, and says nothing of them.
+  return went || / state (DOWN|LOWERLAYERDOWN) /.test(text) ? 'damage' : 'ours';
 }
 
-/** `7: eth0: <…>` is a link, `7: eth0    inet …` an address: either may change what the plan starts from. */
-function linkMatters(text: string, went: boolean): boolean {
-  const ours = text.split(' ')[1]?.startsWith(DEVICE_PREFIX) === true;
-  return went || !ours || /state (DOWN|LOWERLAYERDOWN)/.test(text);
+function isOurs(text: string): boolean {
+  const nexthop = Number(NEXTHOP.exec(text)?.[1] ?? 0);
+  if (nexthop >= NEXTHOP_BASE && nexthop <= NEXTHOP_LAST) return true;
+  const priority = Number(RULE.exec(text)?.[1] ?? 0);
+  if (priority >= RULE_VIA && priority <= RULE_FABRIC_NONE) return true;
+  return text.includes(` proto ${ROUTE_PROTOCOL} `);
 }

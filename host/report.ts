@@ -20,7 +20,8 @@ export class Conditions {
     const before = new Map((this.#held.get(source) ?? []).map((each) => [keyOf(each), each]));
     for (const each of conditions) {
       const { code, about, text } = each;
-      if (before.get(keyOf(each))?.text !== text) this.#log[LEVEL[CONDITIONS[code].severity]]({ condition: code, about }, text);
+      if (before.get(keyOf(each))?.text !== text)
+        this.#log[LEVEL[CONDITIONS[code].severity]]({ condition: code, about }, text);
       before.delete(keyOf(each));
     }
     for (const { code, about } of before.values()) {

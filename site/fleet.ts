@@ -10,9 +10,9 @@ export function ownCluster(site: Site, index: number): OwnCluster {
   return { ...site, index };
 }
 
-/** What a host without credentials knows of the clusterset; undefined until a gateway has written `clusterset.yaml`. */
+/** What a host without credentials knows of the clusterset; undefined until a gateway has written `clusterset.yaml`, and after the cluster has left. */
 export function fleetFromSite({ site, clusterset, clusters }: SiteDirectory): Fleet | undefined {
-  if (clusterset === undefined) return undefined;
+  if (clusterset === undefined || clusterset.left) return undefined;
   return {
     fabric: clusterset.fabric,
     own: ownCluster(site, clusterset.index),

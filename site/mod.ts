@@ -5,7 +5,7 @@ export type { Place } from './error.ts';
 export { fleetFromSite, ownCluster } from './fleet.ts';
 export { parseCluster, parseClusterset, parseSite } from './parse.ts';
 export type { ClustersetFile, Site } from './parse.ts';
-export { SiteReader, clusterFiles, readSite } from './read.ts';
+export { CLUSTERSET_FILE, SiteReader, clusterFiles, readSite } from './read.ts';
 export type { SiteDirectory } from './read.ts';
 export { renderCluster, renderClusterset } from './render.ts';
 export { watchSite } from './watch.ts';

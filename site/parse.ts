@@ -18,6 +18,8 @@ export interface ClustersetFile {
   readonly cluster: ClusterId;
   readonly index: number;
   readonly fabric: FabricPrefixes;
+  /** The cluster has left the clusterset: its hosts remove what they hold. */
+  readonly left: boolean;
 }
 
 /**

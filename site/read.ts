@@ -80,7 +80,7 @@ class FileCache<T> {
 /** Reads one directory again and again, and parses only what changed. */
 export class SiteReader {
   readonly #directory: string;
-  readonly #site = new FileCache(parseSite);
+  readonly #own = new FileCache(parseSite);
   readonly #clusterset = new FileCache(parseClusterset);
   readonly #clusters = new FileCache(parseNamed);
 
@@ -93,7 +93,7 @@ export class SiteReader {
    * @throws {Error} when it cannot be read, with `cause`
    */
   async read(): Promise<SiteDirectory> {
-    const site = await this.#own();
+    const site = await this.site();
     const clusterset = await this.#clusterset.load(join(this.#directory, CLUSTERSET_FILE));
     const files = await this.#clusters.loadAll(await clusterFiles(this.#directory));
     const clusters = files.flatMap(({ value }) => value ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
@@ -101,9 +101,10 @@ export class SiteReader {
     return { site, clusterset: clusterset?.value, clusters, faults };
   }
 
-  async #own(): Promise<Site> {
+  /** `site.yaml` alone. Throws as {@link SiteReader.read} does. */
+  async site(): Promise<Site> {
     const path = join(this.#directory, SITE_FILE);
-    const file = await this.#site.load(path);
+    const file = await this.#own.load(path);
     if (file === undefined) {
       throw new Error(
         `Cannot read ${path}: there is no such file. Write it as docs/reference/site.md describes`,

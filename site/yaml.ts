@@ -59,9 +59,7 @@ function pathOf(issue: v.BaseIssue<unknown>): Path {
 
 function describe(issue: v.BaseIssue<unknown>): string {
   if (issue.expected === 'never') return 'it is not a field that is known here';
-  if (issue.kind === 'schema' && issue.received === 'undefined') {
-    return issue.message.startsWith('Invalid') ? 'it is missing' : `it is missing; wanted ${issue.message}`;
-  }
+  if (issue.kind === 'schema' && issue.received === 'undefined') return 'it is missing';
   if (issue.type === 'raw_transform') return issue.message;
   return `it is ${shown(issue.input)}; wanted ${issue.message}`;
 }

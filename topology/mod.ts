@@ -13,6 +13,7 @@ export type {
   TunnelId,
 } from './fleet.ts';
 export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
+export { clusterGroup, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
 export { mapTree } from './map.ts';

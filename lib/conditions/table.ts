@@ -55,7 +55,7 @@ export const CONDITIONS = {
     text: 'Part of the plan could not be applied: {reason}. It is tried again',
   },
   IST_HOST_UNUSABLE: {
-    title: 'Host cannot be planned for',
+    title: 'Host cannot be brought up to date',
     severity: 'error',
     text: '{reason}. What was last applied stays in force',
   },

@@ -1,0 +1,73 @@
+// One plan made true on this host: network first, then what WireGuard's devices hold.
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { applyState, cleanState } from '#lib/linux';
+import type { Failure, Run } from '#lib/linux';
+import { applyDevices } from '#lib/wireguard';
+import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
+import type { HostPlan } from '#topology';
+import { KEYS_DIRECTORY } from './keys.ts';
+
+export interface ApplyPlanOptions {
+  readonly stateDir: string;
+  /** Private keys by lane; empty on workers. */
+  readonly keys: readonly PrivateKey[];
+  /** How WireGuard devices come to be. */
+  readonly wireguard: WireGuardSupport['wireguard'];
+  /** What the last plan wanted of WireGuard, from {@link AppliedPlan}: tells an endpoint that we changed from one that roamed. */
+  readonly before?: readonly DeviceConfig[];
+}
+
+export interface AppliedPlan {
+  /** `incomplete`: {@link AppliedPlan.failures} says what did not succeed; the rest did. */
+  readonly outcome: 'unchanged' | 'changed' | 'incomplete';
+  readonly failures: readonly Failure[];
+  readonly devices: readonly DeviceConfig[];
+}
+
+/**
+ * Idempotent; may be killed at any point and called again. Unreachable routes and nftables come before anything that
+ * could lead a packet somewhere (`applyState` sees to that), and peers last, so that nothing arrives that nobody judges.
+ * No route waits for a peer: a tunnel is in a group only after its first answered probe.
+ * @throws {CommandError} where the kernel cannot be read
+ */
+export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOptions): Promise<AppliedPlan> {
+  const { stateDir, wireguard, before = [] } = options;
+  const network = await applyState(run, plan.network, { stateDir, wireguard });
+  const devices = configs(plan, options.keys);
+  const applied = await applyDevices(run, devices, { before });
+  const failures = [
+    ...network.failures,
+    ...applied.failures.map(({ message }) => ({ what: 'WireGuard', reason: message })),
+  ];
+  const changed = network.outcome !== 'unchanged' || applied.outcome !== 'unchanged';
+  const outcome = failures.length > 0 ? 'incomplete' : changed ? 'changed' : 'unchanged';
+  return { outcome, failures, devices };
+}
+
+function configs({ devices }: HostPlan, keys: readonly PrivateKey[]): DeviceConfig[] {
+  return devices.flatMap(({ lane, ...device }) => {
+    const privateKey = keys[lane];
+    return privateKey === undefined ? [] : { ...device, privateKey };
+  });
+}
+
+/** Ends a peer's sessions and forgets its timers. The next {@link applyPlan} adds it again, and it begins anew at once. */
+export async function kickPeer(run: Run, device: string, peer: PublicKey): Promise<void> {
+  await run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] });
+}
+
+/**
+ * Removes everything of ours from this host, the unreachable routes last, and its WireGuard keys. Call it with the
+ * host's lock held.
+ * @throws {Error} when something stays: calling it again goes on
+ */
+export async function removeHost(run: Run, stateDir: string): Promise<void> {
+  const { failures } = await cleanState(run, { stateDir });
+  const [first] = failures;
+  if (first !== undefined) {
+    throw new Error(`Cannot remove everything from this host: ${first.what}: ${first.reason}. Try again`);
+  }
+  await rm(join(stateDir, KEYS_DIRECTORY), { recursive: true, force: true });
+}

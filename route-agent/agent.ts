@@ -1,0 +1,101 @@
+// The route agent's own parts: one pass after another, each from the site directory to this host's kernel.
+
+import { applyPlan, readFacts, removeHost } from '#host';
+import type { Again, AppliedPlan, DaemonParts, DaemonTools, Flags, HostFacts } from '#host';
+import { condition } from '#lib/conditions';
+import type { Run } from '#lib/linux';
+import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
+import { createPlanner } from '#topology';
+import type { Fleet, Host } from '#topology';
+import { workerNode } from './role.ts';
+
+export interface AgentOptions {
+  readonly tools: DaemonTools;
+  readonly flags: Flags;
+  readonly run: Run;
+  /** The kernel has resilient nexthop groups. */
+  readonly resilient: boolean;
+}
+
+/** One worker. It sends to every gateway that the site names; which of them answer is not judged here yet. */
+export class Agent implements DaemonParts {
+  readonly #options: AgentOptions;
+  readonly #reader: SiteReader;
+  readonly #plan = createPlanner();
+  readonly sources: DaemonParts['sources'];
+  #facts: HostFacts | undefined;
+  #applied: AppliedPlan | undefined;
+  #fleet: Fleet | undefined;
+  #host: Host | undefined;
+
+  constructor(options: AgentOptions) {
+    const { tools, flags } = options;
+    this.#options = options;
+    this.#reader = new SiteReader(flags.site);
+    this.sources = [
+      async () => {
+        for await (const _ of watchSite(flags.site, { signal: tools.signal })) tools.wake();
+      },
+    ];
+  }
+
+  async pass(): Promise<Again> {
+    const { run, flags, tools, resilient } = this.#options;
+    const directory = await this.#reader.read();
+    const faults = directory.faults.map(({ message }) =>
+      condition('IST_SITE_INVALID', flags.node, { reason: message }),
+    );
+    tools.conditions.set('site', faults);
+    if (directory.clusterset?.left === true) return await this.#leave();
+    const fleet = fleetFromSite(directory);
+    const file = `${flags.site}/${CLUSTERSET_FILE}`;
+    const isWaiting = fleet === undefined && this.#applied === undefined;
+    tools.conditions.set(
+      'wait',
+      isWaiting ? [condition('IST_WAITING_FOR_GATEWAY', flags.node, { file })] : [],
+    );
+    // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
+    if (fleet === undefined) return {};
+    this.#facts ??= await readFacts(run, workerNode(directory.site, flags.node));
+    const host = { node: flags.node, ...this.#facts, resilient, healthy: new Set<never>() };
+    const planned = this.#plan(fleet, host);
+    this.#fleet = fleet;
+    this.#host = host;
+    this.#applied = await applyPlan(run, planned, { stateDir: flags.state, keys: [], wireguard: 'kernel' });
+    const [first] = this.#applied.failures;
+    const reason = first && `${first.what}: ${first.reason}`;
+    tools.conditions.set(
+      'apply',
+      reason === undefined ? [] : [condition('IST_HOST_INCOMPLETE', flags.node, { reason })],
+    );
+    tools.conditions.set('plan', planned.conditions);
+    return {};
+  }
+
+  forget(): void {
+    this.#facts = undefined;
+  }
+
+  ready(): string | undefined {
+    if (this.#applied === undefined) return 'no plan has been applied yet';
+    return this.#applied.failures[0] && `the plan is incomplete: ${this.#applied.failures[0].reason}`;
+  }
+
+  state(): object {
+    return {
+      fleet: this.#fleet,
+      host: this.#host === undefined ? undefined : { ...this.#host, healthy: [] },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.resolve();
+  }
+
+  async #leave(): Promise<Again> {
+    const { run, flags, tools } = this.#options;
+    await removeHost(run, flags.state);
+    tools.log.info('The cluster has left: everything is removed from this host');
+    return { done: true };
+  }
+}
