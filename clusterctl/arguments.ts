@@ -1,0 +1,56 @@
+// What stands on the command line, checked before anything is done.
+
+import { InvalidArgumentError } from 'commander';
+import { parseCidr } from '#lib/ip';
+import type { Cidr } from '#lib/ip';
+import { parseClusterId } from '#lib/names';
+import type { ClusterId } from '#lib/names';
+
+const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+/** The same check; its reason alone goes on, since what it is about is said by commander. */
+function checked<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new InvalidArgumentError(message.replace(/^Cannot .*: (?=its? )/, ''));
+    }
+  };
+}
+
+export const clusterArgument: (text: string) => ClusterId = checked(parseClusterId);
+
+/** For options that may be repeated, or hold several with commas between. */
+export function cidrsArgument(text: string, before: readonly Cidr[] = []): readonly Cidr[] {
+  const parse = checked(parseCidr);
+  return [...before, ...text.split(',').map((one) => parse(one.trim()))];
+}
+
+/** For options that may be repeated, or hold several with commas between. */
+export function listArgument(text: string, before: readonly string[] = []): readonly string[] {
+  const list = text.split(',').map((one) => one.trim());
+  if (list.includes('')) throw new InvalidArgumentError('one entry is empty');
+  return [...before, ...list];
+}
+
+/** `90s`, `15m`, `24h`, `7d` as seconds. */
+export function durationArgument(text: string): number {
+  const match = /^([1-9][0-9]{0,6})([smhd])$/.exec(text);
+  const [, count, unit] = match ?? [];
+  if (count === undefined || !isUnit(unit)) {
+    throw new InvalidArgumentError('it is not a number with a unit, write 90s, 15m, 24h or 7d');
+  }
+  return Number(count) * UNITS[unit];
+}
+
+export function portArgument(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('it is not a number from 1 to 65535');
+  return port;
+}
+
+function isUnit(text: string | undefined): text is keyof typeof UNITS {
+  return text !== undefined && Object.hasOwn(UNITS, text);
+}

@@ -1,0 +1,262 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import test from 'ava';
+import { runCommand } from '#lib/linux';
+import { openMetrics, serveStatus } from '#lib/metrics';
+import { describe } from './changes.ts';
+import type { Context } from './context.ts';
+import { EXIT } from './exit.ts';
+import { buildProgram } from './program.ts';
+import { referenceOf } from './reference.ts';
+import { columnsOf } from './rows.ts';
+import { runCli } from './run.ts';
+import { renderTable } from './table.ts';
+import { renderTree } from './tree.ts';
+import { VIEWS } from './views.ts';
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly said: string;
+}
+
+/** Runs the real command as a process, without a terminal. */
+function spawned(...args: readonly string[]): Promise<Ended> {
+  const main = path.join(import.meta.dirname, 'main.ts');
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], (error, out, said) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, said });
+    });
+    child.stdin?.end();
+  });
+}
+
+/** Runs a command within this process: the same but for the process' own streams. */
+async function clusterctl(...words: readonly string[]): Promise<Ended> {
+  const out: string[] = [];
+  const said: string[] = [];
+  const code = await runCli(contextOf(out, said), words);
+  return { code, out: out.join(''), said: said.map((line) => `${line}\n`).join('') };
+}
+
+function contextOf(out: string[], said: string[]): Context {
+  return {
+    terminal: {
+      out: (text) => void out.push(text),
+      say: (line) => void said.push(line),
+      paint: (_style, text) => text,
+      isInteractive: false,
+    },
+    run: runCommand,
+    signal: new AbortController().signal,
+    now: () => new Date(),
+    env: {},
+  };
+}
+
+async function directory(
+  files: Readonly<Record<string, string>>,
+): Promise<AsyncDisposable & { path: string }> {
+  const made = await mkdtemp(path.join(tmpdir(), 'clusterctl-'));
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(made, name), text);
+  return { path: made, [Symbol.asyncDispose]: () => rm(made, { recursive: true }) };
+}
+
+const SITE = `cluster: east
+podCIDRs: [10.1.0.0/16]
+nodes:
+  - { name: gw-0, role: gateway, ordinal: 0, addresses: [192.0.2.10], endpoint: { addresses: [203.0.113.10] } }
+  - { name: worker-1, role: worker, addresses: [192.0.2.11], podCIDRs: [10.1.1.0/24] }
+`;
+const CLUSTERSET = `clusterset: f77ae25509a4624a
+cluster: east
+index: 1
+fabric: { v4: 100.64.0.0/10, v6: "fd12:3456:789a::/48" }
+`;
+
+test('clusterctl refuses a wrong command line with one line, and the command that explains it', async (t) => {
+  const cases = [
+    [
+      'broker token --cluster East --pod-cidr 10.1.0.0/16',
+      'Cannot run "clusterctl broker token": --cluster "East": it is not a label of lower case letters, digits and inner hyphens, at most 63 long. See: clusterctl broker token --help\n',
+    ],
+    [
+      'broker token --cluster east --pod-cidr 10.0.0.0/08',
+      'Cannot run "clusterctl broker token": --pod-cidr "10.0.0.0/08": its prefix length is not a plain decimal number. See: clusterctl broker token --help\n',
+    ],
+    [
+      'broker token --cluster east --pod-cidr 10.1.0.0/16 --ttl 24',
+      'Cannot run "clusterctl broker token": --ttl "24": it is not a number with a unit, write 90s, 15m, 24h or 7d. See: clusterctl broker token --help\n',
+    ],
+    [
+      'show clusters -o xml',
+      'Cannot run "clusterctl show": --output "xml": it is none of table, json, yaml. See: clusterctl show --help\n',
+    ],
+    [
+      'jion',
+      'Cannot run "clusterctl": unknown command "jion"; did you mean "join"? See: clusterctl --help\n',
+    ],
+  ] as const;
+  const ended = await Promise.all(cases.map(([line]) => clusterctl(...line.split(' '))));
+  t.deepEqual(
+    ended,
+    cases.map(([, said]) => ({ code: EXIT.usage, out: '', said })),
+  );
+});
+
+test('clusterctl as a process writes results to stdout, the rest to stderr, and ends with its exit code', async (t) => {
+  const [json, wrong] = await Promise.all([spawned('version', '-o', 'json'), spawned('show', 'what')]);
+  const rows: unknown = JSON.parse(json.out);
+  t.like(rows, [{ program: 'clusterctl' }, { program: 'node' }]);
+  t.deepEqual([json.code, json.said], [EXIT.ok, '']);
+  t.deepEqual([wrong.code, wrong.out], [EXIT.usage, '']);
+  t.regex(wrong.said, /^Cannot run "clusterctl show": view "what": it is none of clusters, gateways, .*\n$/);
+});
+
+test('clusterctl version prints one value as a table', async (t) => {
+  const { out } = await clusterctl('version');
+  t.regex(out, /^PROGRAM {2,}VERSION\nclusterctl {2,}\d/);
+});
+
+test('clusterctl names file, line and field of a site.yaml that cannot be used', async (t) => {
+  await using site = await directory({ 'site.yaml': SITE.replace('10.1.0.0/16', '10.1.0.0/8.') });
+  const { code, out, said } = await clusterctl('join', '--site', site.path, '--token', 'x');
+  t.deepEqual([code, out], [EXIT.usage, '']);
+  t.true(said.startsWith(`Cannot read ${site.path}/site.yaml:2 podCIDRs[0]: `), said);
+});
+
+test('clusterctl join says what is wrong with a token, and never a stack trace', async (t) => {
+  await using site = await directory({ 'site.yaml': SITE });
+  const ended = await clusterctl('join', '--site', site.path, '--token', 'abc', '--node', 'gw-0');
+  t.deepEqual(ended, {
+    code: EXIT.usage,
+    out: '',
+    said: 'Cannot use the join token: it is not a join token of Isthmus. Make a new one with "clusterctl broker token"\n',
+  });
+});
+
+test('clusterctl show reads the site directory when no daemon answers, and says so', async (t) => {
+  await using site = await directory({ 'site.yaml': SITE, 'clusterset.yaml': CLUSTERSET });
+  const { code, out, said } = await clusterctl('show', 'clusters', '--site', site.path);
+  t.is(code, EXIT.ok, said);
+  t.regex(out, /^CLUSTER .*INDEX/);
+  t.regex(out, /^east +1 +yes +10\.1\.0\.0\/16 /m);
+  t.is(said, `No daemon answers on this host; this is what ${site.path} says\n`);
+});
+
+test("clusterctl show reads the daemon's state, and prints it as data as well", async (t) => {
+  const endpoint = { addresses: ['203.0.113.20'], port: 51820 };
+  const key = Buffer.alloc(32, 7).toString('base64');
+  const nodes = [
+    { name: 'gw-0', role: 'gateway', ordinal: 0, addresses: ['192.0.2.10'], podCidrs: [], endpoint },
+  ];
+  const base = { podCidrs: ['10.1.0.0/16'], serviceCidrs: [] };
+  const remote = { id: 'west', index: 2, podCidrs: ['10.2.0.0/16'], serviceCidrs: [] };
+  const state = {
+    fleet: {
+      fabric: { v4: '100.64.0.0/10', v6: 'fd12:3456:789a::/48' },
+      own: { id: 'east', index: 1, ...base, lanes: 1, listenPort: 51820, link: 'vxlan', nodes },
+      remotes: [{ ...remote, gateways: [{ ordinal: 0, keys: [key], endpoint }] }],
+    },
+    host: {
+      node: 'gw-0',
+      uplink: { device: 'eth0', mtu: 1500 },
+      resilient: true,
+      healthy: ['west/0#0'],
+      addresses: [],
+    },
+    tunnels: [{ id: 'west/0#0', device: 'ist0', up: true, rttMs: 1.25, lost: 0 }],
+    conditions: [{ code: 'IST_NO_PATH', about: 'edge', text: 'No tunnel answers' }],
+  };
+  const registry = openMetrics({ component: 'test', version: '1' });
+  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => state });
+  const port = String(server.port);
+  const [tunnels, conditions, map] = await Promise.all([
+    clusterctl('show', 'tunnels', '--status-port', port),
+    clusterctl('show', 'conditions', '--status-port', port, '-o', 'json'),
+    clusterctl('show', 'map', '--status-port', port),
+  ]);
+  t.regex(tunnels.out, /^west\/0#0 +up +1\.25 +0 /m, tunnels.said);
+  t.deepEqual(JSON.parse(conditions.out), [
+    { code: 'IST_NO_PATH', severity: 'error', about: 'edge', text: 'No tunnel answers' },
+  ]);
+  t.regex(map.out, /└─ west /);
+});
+
+test('clusterctl show fails with its own code when the port that was asked for answers nothing', async (t) => {
+  const registry = openMetrics({ component: 'test', version: '1' });
+  const server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => ({}) });
+  await server[Symbol.asyncDispose]();
+  const ended = await clusterctl('show', 'map', '--status-port', String(server.port));
+  t.is(ended.code, EXIT.unreachable);
+  t.regex(ended.said, /^Cannot read state from "127\.0\.0\.1:\d+": nothing listens there\./);
+});
+
+test('docs/reference/cli.md lists every command, option, view and exit code, in the same words', async (t) => {
+  const page = await readFile(new URL('../docs/reference/cli.md', import.meta.url), 'utf8');
+  const commands = referenceOf(buildProgram(contextOf([], [])));
+  const headings = Array.from(page.matchAll(/^## `(.+)`$/gm), ([, name]) => name);
+  t.deepEqual(
+    headings,
+    commands.map(({ name }) => name),
+  );
+  for (const { name, description, options } of commands) {
+    const text = `\n## \`${name}\`\n\n${description.charAt(0).toUpperCase()}${description.slice(1)}.\n\n${options}\n`;
+    t.true(page.includes(text), `The page lacks this text:\n${text}`);
+  }
+  const views = Object.entries(VIEWS).map(([view, text]) => `| \`${view}\` | ${text} |\n`);
+  t.true(page.includes(`| view | |\n| --- | --- |\n${views.join('')}`));
+  const codes = Array.from(page.matchAll(/^\| (\d+) \| /gm), ([, code]) => Number(code));
+  t.deepEqual(codes, Object.values(EXIT));
+});
+
+test('describe() writes a thing as the programs that make it would, absent fields left out', (t) => {
+  t.is(
+    describe('route', {
+      kind: 'unicast',
+      destination: '10.2.0.0/16',
+      table: 7301,
+      metric: 100,
+      nexthop: 7101002,
+      onlink: false,
+    }),
+    'route unicast 10.2.0.0/16 table 7301 metric 100 nexthop 7101002',
+  );
+});
+
+test('renderTable() aligns columns, joins lists, marks what is absent, and leaves no blanks at line ends', (t) => {
+  const rows = [
+    { cluster: 'east', index: 1, podCidrs: ['10.1.0.0/16', 'fd10:1::/32'], reached: true },
+    { cluster: 'edge-site', index: 12, podCidrs: [], reached: false, since: 'now' },
+  ];
+  t.is(
+    renderTable(columnsOf(rows), rows),
+    [
+      'CLUSTER     INDEX   POD-CIDRS                 REACHED   SINCE',
+      'east        1       10.1.0.0/16,fd10:1::/32   yes       -',
+      'edge-site   12      -                         no        now',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('renderTable() paints after padding, so that colour does not move columns', (t) => {
+  const rows = [
+    { state: 'up', rtt: 1 },
+    { state: 'down', rtt: 20 },
+  ];
+  const painted = renderTable(columnsOf(rows), rows, (style, text) => `<${style} ${text}>`);
+  t.is(painted, '<head STATE>   <head RTT>\n<good up>      1\n<bad down>    20\n');
+});
+
+test('renderTree() draws as tree(1) does', (t) => {
+  const leaf = (label: string) => ({ label, children: [] });
+  const tree = {
+    label: 'set',
+    children: [{ label: 'east', children: [leaf('gw-0'), leaf('gw-1')] }, leaf('west')],
+  };
+  t.is(renderTree(tree), 'set\n├─ east\n│  ├─ gw-0\n│  └─ gw-1\n└─ west\n');
+});

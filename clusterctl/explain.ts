@@ -1,0 +1,57 @@
+// The last words of an invocation that failed: one message, one exit code.
+
+import { CommanderError } from 'commander';
+import type { Command } from 'commander';
+import { CliError, EXIT } from './exit.ts';
+import type { ExitCode } from './exit.ts';
+
+export interface Explanation {
+  /** Empty where commander has printed all there is to say, as for --help. */
+  readonly text: string;
+  readonly exitCode: ExitCode;
+}
+
+export async function explain(
+  error: unknown,
+  program: Command,
+  words: readonly string[],
+): Promise<Explanation> {
+  if (error instanceof CommanderError) return explainUsage(error, calledCommand(program, words));
+  const stack = program.opts()['debug'] === true && error instanceof Error ? error.stack : undefined;
+  const text = stack ?? (error instanceof Error ? error.message : String(error));
+  if (error instanceof CliError) return { text, exitCode: error.exitCode };
+  // Knows the errors of every package, and with them loads every package.
+  const { exitCodeOf } = await import('./classify.ts');
+  return { text, exitCode: exitCodeOf(error) };
+}
+
+/** Commander's complaint as a sentence of ours, and where to read more. */
+function explainUsage(error: CommanderError, command: string): Explanation {
+  if (error.exitCode === 0) return { text: '', exitCode: EXIT.ok };
+  if (error.code === 'commander.help') return { text: '', exitCode: EXIT.usage };
+  const reason = error.message
+    .replace(/^error: /, '')
+    .replaceAll("'", '"')
+    .replace(/^option "(?:-\w, )?(--[\w-]+).*?" argument (".*?") is invalid\./, '$1 $2:')
+    .replace(/^command-argument value (".*?") is invalid for argument "(.*?)"\./, '$2 $1:')
+    .replace(': Allowed choices are', ': it is none of')
+    .replace(/\s*\n\(Did you mean (.*)\?\)$/, '; did you mean "$1"?')
+    .replace(/\.$/, '');
+  return {
+    text: `Cannot run "${command}": ${reason}${reason.endsWith('?') ? '' : '.'} See: ${command} --help`,
+    exitCode: EXIT.usage,
+  };
+}
+
+/** The deepest command that the words name. */
+function calledCommand(program: Command, words: readonly string[]): string {
+  let command = program;
+  const names = [program.name()];
+  for (const word of words) {
+    const next = command.commands.find((one) => one.name() === word);
+    if (next === undefined) break;
+    command = next;
+    names.push(word);
+  }
+  return names.join(' ');
+}

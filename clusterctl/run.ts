@@ -1,0 +1,20 @@
+// One invocation from its words to its exit code.
+
+import type { Context } from './context.ts';
+import { EXIT } from './exit.ts';
+import type { ExitCode } from './exit.ts';
+import { explain } from './explain.ts';
+import { buildProgram } from './program.ts';
+
+/** Never throws: a failure is one message and an exit code. */
+export async function runCli(context: Context, words: readonly string[]): Promise<ExitCode> {
+  const program = buildProgram(context);
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    const { text, exitCode } = await explain(error, program, words);
+    if (text !== '') context.terminal.say(text);
+    return context.signal.aborted ? EXIT.interrupted : exitCode;
+  }
+}

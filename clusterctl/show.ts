@@ -1,0 +1,86 @@
+// `clusterctl show`: projections of the fleet, by the functions that the daemons plan with.
+
+import { CONDITIONS, isConditionCode } from '#lib/conditions';
+import { clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable } from '#topology';
+import type { Context } from './context.ts';
+import type { Format } from './output-option.ts';
+import { printRows, renderData } from './output.ts';
+import { columnsOf, pick } from './rows.ts';
+import type { Row } from './rows.ts';
+import { hostOf, takeSnapshot } from './snapshot.ts';
+import type { DaemonState, Snapshot, SnapshotOptions } from './snapshot.ts';
+import { renderTree } from './tree.ts';
+import type { View } from './views.ts';
+
+export interface ShowOptions extends SnapshotOptions {
+  readonly output: Format;
+}
+
+type Rows = Exclude<View, 'map'>;
+
+const EMPTY: Readonly<Record<Rows, string>> = {
+  clusters: 'No cluster is known',
+  gateways: 'No gateway is known',
+  tunnels: 'This host has no tunnels',
+  routes: 'This host has no routes to other clusters',
+  records: 'Nothing of the broker is known here; only a running gateway knows',
+  conditions: 'Nothing is wrong that this host knows of',
+};
+
+/** Fields that a table has room for, where that is not all of them. */
+const FIELDS: Readonly<Partial<Record<Rows, readonly string[]>>> = {
+  tunnels: ['tunnel', 'state', 'rttMs', 'lost', 'since', 'device', 'endpoint'],
+};
+
+export async function show(context: Context, view: View, options: ShowOptions): Promise<void> {
+  const snapshot = await takeSnapshot(context, options);
+  if (view === 'map') return showMap(context, snapshot, options.output);
+  const rows = await PROJECTIONS[view](snapshot, context);
+  const shown = options.output === 'table' ? rows.map((row) => pick(row, FIELDS[view])) : rows;
+  printRows(context, options.output, shown, { columns: columnsOf(shown), empty: EMPTY[view] });
+}
+
+function showMap({ terminal }: Context, { fleet }: Snapshot, output: Format): void {
+  const tree = mapTree(fleet);
+  terminal.out(output === 'table' ? renderTree(tree) : renderData(output, tree));
+}
+
+type Projection = (snapshot: Snapshot, context: Context) => readonly Row[] | Promise<readonly Row[]>;
+
+const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
+  clusters: ({ fleet, daemon }) =>
+    clustersTable(fleet).map((row) => ({ ...row, ...reach(row.cluster, daemon) })),
+  gateways: ({ fleet }) => gatewaysTable(fleet).map((row) => ({ ...row })),
+  tunnels: async (snapshot, context) => {
+    const { fleet, daemon } = snapshot;
+    const details = new Map(daemon?.tunnels.map(({ id, ...rest }) => [id, rest]));
+    const rows = tunnelsTable(plan(fleet, await hostOf(context, snapshot)), daemon?.host.healthy);
+    return rows.map((row) => ({ ...details.get(row.tunnel), ...row }));
+  },
+  routes: async (snapshot, context) =>
+    routesTable(plan(snapshot.fleet, await hostOf(context, snapshot))).map((row) => ({ ...row })),
+  records: ({ daemon }) => recordRows(daemon),
+  conditions: ({ daemon }) =>
+    (daemon?.conditions ?? []).map(({ code, about, text }) => ({
+      code,
+      severity: isConditionCode(code) ? CONDITIONS[code].severity : undefined,
+      about,
+      text,
+    })),
+};
+
+/** How many of this gateway's tunnels to a cluster answer. */
+function reach(cluster: string, daemon: DaemonState | undefined): Row {
+  const tunnels = daemon?.tunnels.filter(({ id }) => id.startsWith(`${cluster}/`)) ?? [];
+  if (tunnels.length === 0) return {};
+  const up = tunnels.filter((tunnel) => tunnel['up'] === true);
+  return { tunnelsUp: `${up.length}/${tunnels.length}` };
+}
+
+function recordRows(daemon: DaemonState | undefined): readonly Row[] {
+  const { records = [], standing = [] } = daemon?.broker ?? {};
+  return [
+    ...records.map((row) => ({ ...row, state: 'held' })),
+    ...standing.map(({ subject, reason }) => ({ slot: subject, state: 'refused', reason })),
+  ];
+}

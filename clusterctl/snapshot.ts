@@ -1,0 +1,115 @@
+// What this host knows of the clusterset right now: from its daemon, or from the site directory when none runs.
+
+import { hostname } from 'node:os';
+import * as v from 'valibot';
+import { readFacts } from '#host';
+import { fleetFromSite, readSite } from '#site';
+import type { Fleet, Host, TunnelId } from '#topology';
+import type { Context } from './context.ts';
+import { readDaemonState } from './daemon.ts';
+import { CliError, EXIT } from './exit.ts';
+
+export interface SnapshotOptions {
+  readonly site: string;
+  readonly statusPort?: number;
+  readonly node?: string;
+}
+
+/** A fleet, and what only a running daemon can say of it. */
+export interface Snapshot {
+  readonly fleet: Fleet;
+  /** Name of this host's node. */
+  readonly node: string;
+  readonly daemon?: DaemonState;
+}
+
+const row = v.record(v.string(), v.unknown());
+
+/** What `show` reads of a daemon's state besides fleet and host; other fields are left alone. */
+const DETAILS = {
+  tunnels: v.optional(v.array(v.looseObject({ id: v.string() })), []),
+  broker: v.optional(
+    v.looseObject({
+      records: v.optional(v.array(row), []),
+      standing: v.optional(v.array(v.looseObject({ subject: v.string(), reason: v.string() })), []),
+    }),
+  ),
+  conditions: v.optional(v.array(v.object({ code: v.string(), about: v.string(), text: v.string() })), []),
+};
+
+const isTunnel = (id: unknown): id is TunnelId => typeof id === 'string' && /^[^/]+\/\d#\d$/.test(id);
+
+type HostText = Omit<Host, 'healthy'> & { readonly healthy: readonly unknown[] };
+
+// Fleet and host come from the same release's daemon on this host: their outline is checked, not every field.
+const STATE = v.looseObject({
+  ...DETAILS,
+  fleet: v.custom<Fleet>(isFleet),
+  host: v.pipe(
+    v.custom<HostText>(isHost),
+    v.transform(({ healthy, ...host }): Host => ({ ...host, healthy: new Set(healthy.filter(isTunnel)) })),
+  ),
+});
+
+export type DaemonState = Pick<v.InferOutput<typeof STATE>, 'host' | keyof typeof DETAILS>;
+
+/** @throws {CliError} when there is neither a daemon nor a usable site directory */
+export async function takeSnapshot(context: Context, options: SnapshotOptions): Promise<Snapshot> {
+  const state = await readDaemonState(options.statusPort);
+  return state === undefined ? await fromSite(context, options) : fromDaemon(state);
+}
+
+function fromDaemon(state: unknown): Snapshot {
+  const result = v.safeParse(STATE, state);
+  if (result.success)
+    return { fleet: result.output.fleet, node: result.output.host.node, daemon: result.output };
+  const reason = hasFleet(state) ? 'its daemon is of another version' : 'its daemon has no fleet yet';
+  const next = hasFleet(state) ? 'clusterctl version' : 'clusterctl join --help';
+  throw new CliError(EXIT.failed, `Cannot read the state of this host: ${reason}. See: ${next}`);
+}
+
+async function fromSite({ terminal }: Context, { site, node }: SnapshotOptions): Promise<Snapshot> {
+  const directory = await readSite(site);
+  for (const fault of directory.faults) terminal.say(fault.message);
+  const fleet = fleetFromSite(directory);
+  if (fleet === undefined) {
+    throw new CliError(
+      EXIT.failed,
+      `Cannot show the clusterset: no daemon runs on this host, and no gateway has written ${site}/clusterset.yaml yet. Join first: clusterctl join`,
+    );
+  }
+  terminal.say(`No daemon answers on this host; this is what ${site} says`);
+  return { fleet, node: node ?? hostname() };
+}
+
+/** What the daemon knows, else what this host says of itself: then no tunnel counts as answering. */
+export async function hostOf({ run }: Context, { daemon, fleet, node: name }: Snapshot): Promise<Host> {
+  if (daemon !== undefined) return daemon.host;
+  const node = fleet.own.nodes.find((one) => one.name === name);
+  if (node === undefined) {
+    const names = fleet.own.nodes.map((one) => one.name).join(', ');
+    throw new CliError(
+      EXIT.usage,
+      `Cannot plan for "${name}": site.yaml has no such node, it has ${names}. Say which one this host is with --node`,
+    );
+  }
+  return { ...(await readFacts(run, node)), node: name, resilient: true, healthy: new Set() };
+}
+
+function hasFleet(state: unknown): boolean {
+  return isObject(state) && state['fleet'] !== undefined && state['host'] !== undefined;
+}
+
+function isFleet(value: unknown): boolean {
+  return (
+    isObject(value) && isObject(value['own']) && isObject(value['fabric']) && Array.isArray(value['remotes'])
+  );
+}
+
+function isHost(value: unknown): boolean {
+  return isObject(value) && typeof value['node'] === 'string' && Array.isArray(value['healthy']);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,27 @@
+// Where the command line talks: results on stdout, everything said to a person on stderr.
+
+import process from 'node:process';
+import { styleText } from 'node:util';
+import type { Style } from './table.ts';
+
+export interface Terminal {
+  /** Results, which may be piped. */
+  out(text: string): void;
+  /** One line for the person who waits. */
+  say(line: string): void;
+  paint(style: Style, text: string): string;
+  /** Somebody can answer a question. */
+  readonly isInteractive: boolean;
+}
+
+const STYLES = { head: 'bold', good: 'green', bad: 'red', faint: 'dim' } as const;
+
+/** The real one. Colour only where stdout is a terminal and NO_COLOR does not forbid it, which styleText looks after. */
+export function openTerminal(): Terminal {
+  return {
+    out: (text) => void process.stdout.write(text),
+    say: (line) => void process.stderr.write(`${line}\n`),
+    paint: (style, text) => styleText(STYLES[style], text, { stream: process.stdout }),
+    isInteractive: process.stdin.isTTY && process.stderr.isTTY,
+  };
+}
