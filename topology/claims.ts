@@ -4,7 +4,7 @@
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { Cidr } from '#lib/ip';
-import { addressCidr } from '#lib/ip';
+import { addressCidr, sorted } from '#lib/ip';
 import type { PublicKey } from '#lib/wireguard';
 import type { RemoteCluster } from './fleet.ts';
 import { createKeyring } from './keyring.ts';
@@ -18,7 +18,7 @@ import type { Standpoint } from './standpoint.ts';
  */
 export interface Admitted {
   readonly remote: RemoteCluster;
-  /** Pod CIDRs that packets are sent to; none of a cluster that is refused. */
+  /** Pod CIDRs that packets are sent to, sorted; none of a cluster that is refused. */
   readonly routed: readonly Cidr[];
   /** CIDRs that get an unreachable route. */
   readonly guarded: readonly Cidr[];
@@ -39,41 +39,51 @@ export interface Claims {
 const NONE: ReadonlySet<PublicKey> = new Set();
 const CLEAN: Verdict = { dropped: [] };
 
+/** What was made of one remote. */
+interface Known {
+  readonly ranges: readonly Range[];
+  /** For the verdict that it was made under, as text. */
+  admitted: Admitted;
+  verdict: string;
+}
+
 /**
  * Judges the remotes of successive fleets of one standpoint. It remembers the sorted ranges of the last fleet, so that
  * one changed remote costs a merge instead of a sort; what it returns depends on its argument alone.
  */
 export function createClaims(standpoint: Standpoint): (remotes: readonly RemoteCluster[]) => Claims {
-  const own = ownRanges(standpoint);
-  const rangesOf = memo((remote: RemoteCluster) => remoteRanges(remote));
-  const cleanly = memo((remote: RemoteCluster) => admit(remote, CLEAN, NONE));
-  const clashing = new WeakMap<RemoteCluster, { readonly key: string; readonly admitted: Admitted }>();
+  const known = new Map<RemoteCluster, Known>();
   const keyring = createKeyring();
-  let known: ReadonlySet<RemoteCluster> = new Set();
-  let ranges: Range[] = own;
+  let ranges: Range[] = ownRanges(standpoint);
+
+  function learn(remotes: readonly RemoteCluster[]): void {
+    const added = remotes.filter((remote) => !known.has(remote));
+    if (added.length === 0 && remotes.length === known.size) return;
+    const present = new Set(remotes);
+    const gone = [...known.keys()].filter((remote) => !present.has(remote));
+    for (const remote of gone) known.delete(remote);
+    for (const remote of added) {
+      known.set(remote, { ranges: remoteRanges(remote), admitted: admit(remote, CLEAN, NONE), verdict: '' });
+    }
+    const kept = ranges.filter(({ owner }) => owner === undefined || present.has(owner));
+    const fresh = added.flatMap((remote) => known.get(remote)?.ranges ?? []).sort(inOrder);
+    // Two sorted runs: the sort is a merge.
+    ranges = [...kept, ...fresh].sort(inOrder);
+    keyring.update(added, gone);
+  }
 
   function judge(remote: RemoteCluster, verdict: Verdict | undefined): Admitted {
     const contested = keyring.contested(remote);
-    if (verdict === undefined && contested.size === 0) return cleanly(remote);
-    const key = JSON.stringify([verdict?.dropped, verdict?.refused, [...contested]]);
-    const before = clashing.get(remote);
-    if (before?.key === key) return before.admitted;
+    const held = known.get(remote);
+    const text = verdict || contested.size > 0 ? JSON.stringify([verdict, [...contested]]) : '';
+    if (held?.verdict === text) return held.admitted;
     const admitted = admit(remote, verdict ?? CLEAN, contested);
-    clashing.set(remote, { key, admitted });
+    if (held !== undefined) Object.assign(held, { admitted, verdict: text });
     return admitted;
   }
 
   return (remotes) => {
-    const present = new Set(remotes);
-    const added = remotes.filter((remote) => !known.has(remote));
-    const gone = [...known].filter((remote) => !present.has(remote));
-    if (added.length + gone.length > 0) {
-      const kept = gone.length === 0 ? ranges : ranges.filter(({ owner }) => !owner || present.has(owner));
-      // Two sorted runs: the sort is a merge.
-      ranges = [...kept, ...added.flatMap(rangesOf).sort(inOrder)].sort(inOrder);
-      keyring.update(added, gone);
-      known = present;
-    }
+    learn(remotes);
     const verdicts = resolve(ranges);
     return {
       admitted: remotes.map((remote) => judge(remote, verdicts.get(remote))),
@@ -115,7 +125,7 @@ function admit(remote: RemoteCluster, verdict: Verdict, contested: ReadonlySet<P
   const cidrs = new Set([...remote.podCidrs, ...remote.serviceCidrs]);
   return {
     remote,
-    routed: refused === undefined ? [...new Set(remote.podCidrs)] : [],
+    routed: refused === undefined ? sorted(new Set(remote.podCidrs)) : [],
     guarded: [...cidrs].filter((cidr) => !dropped.includes(cidr)),
     contested,
     conditions,
@@ -139,15 +149,4 @@ function shown(
     end = last;
   }
   return { far, guarded };
-}
-
-function memo<K extends object, V>(compute: (key: K) => V): (key: K) => V {
-  const values = new WeakMap<K, V>();
-  return (key) => {
-    const held = values.get(key);
-    if (held !== undefined) return held;
-    const value = compute(key);
-    values.set(key, value);
-    return value;
-  };
 }

@@ -36,11 +36,14 @@ import { gatewayRules } from './rules.ts';
 import { gatewayRuleset } from './ruleset.ts';
 import { ofFamily } from './standpoint.ts';
 import type { GatewayNode, Standpoint } from './standpoint.ts';
-import { deviceName, slotNamed, tunnelsTo } from './tunnels.ts';
+import { baseOf, deviceName, slotNamed, tunnelsTo } from './tunnels.ts';
+import type { Base, Tunnels } from './tunnels.ts';
 
+const NO_TUNNELS: Tunnels = { plans: [], peers: [], conditions: [] };
 const DEFAULT = { 4: parseCidr('0.0.0.0/0'), 6: parseCidr('::/0') } as const;
 
 export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): Perspective {
+  const base = baseOf(standpoint, self);
   return {
     standing: [
       ...nodePieces(standpoint, []),
@@ -50,24 +53,19 @@ export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): P
       ...workerPieces(standpoint, self),
       { conditions: weaknesses(standpoint, self) },
     ],
-    interface: (slot) => tunnelInterface(standpoint, self, slot),
-    view: (remote) => viewOf(standpoint, self, remote),
+    interface: (slot) => tunnelInterface(base, slot),
+    view: (remote) => viewOf(base, remote),
     ruleset: gatewayRuleset(standpoint),
   };
 }
 
 /** One WireGuard interface: every cluster's gateway of this ordinal, in this lane. */
-function tunnelInterface(
-  { host, own, fabric, kernel, families }: Standpoint,
-  self: GatewayNode,
-  slot: Slot,
-): Piece {
+function tunnelInterface({ standpoint, self, ends }: Base, slot: Slot): Piece {
+  const { host, fabric, families } = standpoint;
   const device = deviceName(slot);
   const [ordinal, lane] = [Math.floor(slot / 8), slot % 8];
-  const spot = { ordinal: self.ordinal, lane, index: own.index, node: 0 };
-  const known = fabricFamilies(own.index).filter((family) => kernel.includes(family));
-  const local = known.flatMap((family) => fabricAddress(fabric, family, spot) ?? []);
-  const loose = known.includes(4) ? [] : [parseAddress(LOOSE_ADDRESS)];
+  const local = ends[lane] ?? [];
+  const loose = local.some((address) => familyOf(address) === 4) ? [] : [parseAddress(LOOSE_ADDRESS)];
   return {
     links: [{ kind: 'wireguard', name: device, mtu: deviceMtu(self, host.uplink.mtu), group: TUNNEL_GROUP }],
     addresses: [...local, ...loose].map((address) => fabricOn(device, address)),
@@ -92,12 +90,13 @@ interface Prospect {
   readonly reach: readonly Reach[];
 }
 
-function viewOf(standpoint: Standpoint, self: GatewayNode, admitted: Admitted): View {
-  const { gateways } = admitted.remote;
+function viewOf(base: Base, admitted: Admitted): View {
+  const { standpoint, self } = base;
   const cidrs = sharedCidrs(standpoint, admitted);
-  const reach = cidrs.length === 0 ? [] : reachOf(standpoint, gateways);
+  const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
   const legs = reach.find(({ gateway }) => gateway === self)?.legs ?? [];
-  const { plans, peers, conditions } = tunnelsTo({ standpoint, self, legs }, admitted, cidrs);
+  const { plans, peers, conditions } =
+    cidrs.length === 0 ? NO_TUNNELS : tunnelsTo(base, legs, admitted, cidrs);
   const prospect = { admitted, cidrs, reach };
   return {
     tunnels: plans,

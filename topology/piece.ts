@@ -48,11 +48,40 @@ export function sum(pieces: readonly Piece[]): Sum {
   };
 }
 
+const CHUNK = 64;
+
+/**
+ * A {@link sum} of pieces most of which are the same objects as the last time: it keeps the sums of runs of them, so
+ * that only the runs are added up, and those with a new piece in them.
+ */
+export function createSum(): (pieces: readonly Piece[]) => Sum {
+  const runs: { readonly pieces: readonly Piece[]; readonly sum: Sum }[] = [];
+  return (pieces) => {
+    const sums: Sum[] = [];
+    for (let from = 0; from < pieces.length; from += CHUNK) {
+      const at = from / CHUNK;
+      const run = pieces.slice(from, from + CHUNK);
+      const held = runs[at];
+      const kept =
+        held !== undefined && sameElements(held.pieces, run) ? held : { pieces: run, sum: sum(run) };
+      runs[at] = kept;
+      sums.push(kept.sum);
+    }
+    return sum(sums);
+  };
+}
+
+/** Whether two lists hold the same objects in the same places. */
+export function sameElements(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((element, at) => element === b[at]);
+}
+
 function gather<K extends keyof Lists>(pieces: readonly Piece[], list: K): Lists[K][] {
-  const all: Lists[K][] = [];
+  const parts: (readonly Lists[K][])[] = [];
   for (const piece of pieces) {
     const part = piece[list];
-    if (part !== undefined) for (const element of part) all.push(element);
+    if (part !== undefined && part.length > 0) parts.push(part);
   }
-  return all;
+  const none: Lists[K][] = [];
+  return none.concat(...parts);
 }

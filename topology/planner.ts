@@ -9,7 +9,7 @@ import { gatewayPerspective } from './gateway.ts';
 import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 import type { Slot } from './nexthops.ts';
 import type { Perspective, View } from './perspective.ts';
-import { sum } from './piece.ts';
+import { createSum, sum } from './piece.ts';
 import type { Piece, SlottedPeer } from './piece.ts';
 import { isGateway, standpointOf } from './standpoint.ts';
 import type { Standpoint } from './standpoint.ts';
@@ -47,6 +47,7 @@ function plannerFrom(standpoint: Standpoint): Planner {
   const claims = createClaims(standpoint);
   const remotePieces = createMemory(perspective);
   const interfaces = new Map<Slot, Piece>();
+  const sumOfRemotes = createSum();
 
   function interfacePiece(slot: Slot): Piece {
     const piece = interfaces.get(slot) ?? perspective.interface(slot);
@@ -56,9 +57,9 @@ function plannerFrom(standpoint: Standpoint): Planner {
 
   return ({ remotes }, { healthy }) => {
     const { admitted, far, guarded } = claims(remotes);
-    const remote = admitted.flatMap((each) => remotePieces(each, healthy));
-    const bySlot = groupPeers(remote);
-    const all = sum([...perspective.standing, ...[...bySlot.keys()].map(interfacePiece), ...remote]);
+    const remote = sumOfRemotes(remotePieces(admitted, healthy));
+    const bySlot = groupPeers(remote.peers);
+    const all = sum([...perspective.standing, ...[...bySlot.keys()].map(interfacePiece), remote]);
     const { tunnels, peers: _, sysctls, conditions, ...lists } = all;
     return {
       network: { ...lists, sysctls: Object.fromEntries(sysctls), nftables: perspective.ruleset(far) },
@@ -75,39 +76,50 @@ function perspectiveOf(standpoint: Standpoint): Perspective {
   return isGateway(node) ? gatewayPerspective(standpoint, node) : workerPerspective(standpoint);
 }
 
-/** Remembers each remote's pieces, and which of its tunnels answered when they were made. */
+/** What followed from one remote, and which of its tunnels answered then. */
+interface Memory {
+  readonly view: View;
+  readonly answering: readonly TunnelPlan[];
+  readonly piece: Piece;
+}
+
+/** One piece for each remote; those of the last time are kept where nothing changed, and forgotten where the remote is gone. */
 function createMemory(
   perspective: Perspective,
-): (admitted: Admitted, healthy: Host['healthy']) => readonly Piece[] {
-  interface Memory {
-    readonly view: View;
-    readonly answering: readonly TunnelPlan[];
-    readonly pieces: readonly Piece[];
-  }
-  const memory = new WeakMap<Admitted, Memory>();
-  return (admitted, healthy) => {
+): (admitted: readonly Admitted[], healthy: Host['healthy']) => readonly Piece[] {
+  let memory: ReadonlyMap<Admitted, Memory> = new Map();
+
+  function recall(admitted: Admitted, healthy: Host['healthy']): Memory {
     const before = memory.get(admitted);
     const view = before?.view ?? perspective.view(admitted);
+    if (before !== undefined && stillAnswer(before, healthy)) return before;
     const answering = view.tunnels.filter(({ id }) => healthy.has(id));
-    if (before !== undefined && sameElements(before.answering, answering)) return before.pieces;
-    const pieces = [view.routing(answering), view.fixed];
-    memory.set(admitted, { view, answering, pieces });
-    return pieces;
+    return { view, answering, piece: sum([view.routing(answering), view.fixed]) };
+  }
+
+  return (admitted, healthy) => {
+    const now = new Map(admitted.map((each) => [each, recall(each, healthy)]));
+    memory = now;
+    return Array.from(now.values(), ({ piece }) => piece);
   };
 }
 
-function sameElements(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((element, at) => element === b[at]);
+function stillAnswer({ view, answering }: Memory, healthy: Host['healthy']): boolean {
+  let count = 0;
+  for (const tunnel of view.tunnels) {
+    if (!healthy.has(tunnel.id)) continue;
+    if (answering[count] !== tunnel) return false;
+    count += 1;
+  }
+  return count === answering.length;
 }
 
 /** Sorted by slot; peers in the order of their clusters. */
-function groupPeers(pieces: readonly Piece[]): Map<Slot, SlottedPeer['peer'][]> {
+function groupPeers(peers: readonly SlottedPeer[]): Map<Slot, SlottedPeer['peer'][]> {
   const bySlot: SlottedPeer['peer'][][] = [];
-  for (const { peers = [] } of pieces) {
-    for (const { slot, peer } of peers) (bySlot[slot] ??= []).push(peer);
-  }
+  for (const { slot, peer } of peers) (bySlot[slot] ??= []).push(peer);
   const sorted = new Map<Slot, SlottedPeer['peer'][]>();
-  bySlot.forEach((peers, slot) => sorted.set(slot, peers));
+  bySlot.forEach((list, slot) => sorted.set(slot, list));
   return sorted;
 }
 

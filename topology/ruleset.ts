@@ -3,7 +3,7 @@
 
 import { NFT_TABLE, TUNNEL_GROUP, WIREGUARD_PORTS } from '#lib/constants';
 import type { Cidr, Family } from '#lib/ip';
-import { addressCidr, firstAddress, merge, sorted } from '#lib/ip';
+import { addressCidr, familyOf, merge, sorted } from '#lib/ip';
 import type { NftTable } from '#lib/linux';
 import { chains, COUNTERS } from './chains.ts';
 import type { Ground } from './chains.ts';
@@ -79,7 +79,7 @@ function declare(name: string, family: number, interval: boolean): string {
 /** As nft prints them: a block of one address is that address. */
 function elements(cidrs: readonly Cidr[]): string[] {
   return cidrs.map((cidr) => {
-    const first = firstAddress(cidr);
-    return addressCidr(first) === cidr ? first : cidr;
+    const alone = familyOf(cidr) === 4 ? '/32' : '/128';
+    return cidr.endsWith(alone) ? cidr.slice(0, -alone.length) : cidr;
   });
 }

@@ -5,11 +5,11 @@ import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import { DEVICE_PREFIX } from '#lib/constants';
 import type { Address, Cidr } from '#lib/ip';
-import { sorted } from '#lib/ip';
+import { familyOf } from '#lib/ip';
 import type { PeerConfig } from '#lib/wireguard';
 import type { Admitted } from './claims.ts';
 import { fabricAddress, fabricFamilies, peerPrefix } from './fabric.ts';
-import type { RemoteCluster, RemoteGateway, TunnelId } from './fleet.ts';
+import type { RemoteCluster, RemoteGateway } from './fleet.ts';
 import type { TunnelPlan } from './host-plan.ts';
 import type { Leg } from './legs.ts';
 import type { Slot } from './nexthops.ts';
@@ -23,11 +23,24 @@ export interface Tunnels {
   readonly conditions: readonly Condition[];
 }
 
-/** Where the local ends stand, and their legs to the remote's gateways; undefined where neither side can dial. */
-interface End {
+/** Where a gateway's own tunnel ends stand. */
+export interface Base {
   readonly standpoint: Standpoint;
   readonly self: GatewayNode;
-  readonly legs: readonly (Leg | undefined)[];
+  /** Own fabric addresses by lane, IPv6 first. */
+  readonly ends: readonly (readonly Address[])[];
+}
+
+export function baseOf(standpoint: Standpoint, self: GatewayNode): Base {
+  const { own, fabric, kernel } = standpoint;
+  const families = fabricFamilies(own.index).filter((family) => kernel.includes(family));
+  const ends = Array.from({ length: own.lanes }, (_, lane) =>
+    families.flatMap(
+      (family) =>
+        fabricAddress(fabric, family, { ordinal: self.ordinal, lane, index: own.index, node: 0 }) ?? [],
+    ),
+  );
+  return { standpoint, self, ends };
 }
 
 export function deviceName(slot: Slot): string {
@@ -43,24 +56,32 @@ export function slotOf(ordinal: number, lane: number): Slot {
   return 8 * ordinal + lane;
 }
 
-/** As many lanes as both sides have. `cidrs` are the remote's pod CIDRs that this cluster can use. */
-export function tunnelsTo(end: End, { remote, contested }: Admitted, cidrs: readonly Cidr[]): Tunnels {
+/**
+ * As many lanes as both sides have. `cidrs` are the remote's pod CIDRs that this cluster can use, sorted; `legs` lead to
+ * its gateways, in their order, and are undefined where neither side can dial.
+ */
+export function tunnelsTo(
+  base: Base,
+  legs: readonly (Leg | undefined)[],
+  { remote, contested }: Admitted,
+  cidrs: readonly Cidr[],
+): Tunnels {
   const plans: TunnelPlan[] = [];
   const peers: SlottedPeer[] = [];
   const conditions: Condition[] = [];
   for (const [at, gateway] of remote.gateways.entries()) {
-    const leg = end.legs[at];
+    const leg = legs[at];
     if (leg === undefined) {
       const peer = `${remote.id}/${gateway.ordinal}`;
       conditions.push(condition('IST_DIAL_OUT_BOTH', peer, { peer }));
       continue;
     }
-    for (const [lane, publicKey] of gateway.keys.slice(0, end.standpoint.own.lanes).entries()) {
+    for (const [lane, publicKey] of gateway.keys.slice(0, base.ends.length).entries()) {
       if (contested.has(publicKey)) continue;
-      const plan = tunnelOf(end, remote, gateway.ordinal, lane);
+      const plan = tunnelOf(base, remote, gateway.ordinal, lane);
       plans.push(plan);
-      const allowedIps = sorted([...cidrs, ...plan.remote.map((address) => peerPrefix(address))]);
-      const peer = { publicKey, ...dial(end, leg, gateway, lane), allowedIps, keepalive: leg.keepalive };
+      const allowedIps = [...cidrs, ...plan.remote.map((address) => peerPrefix(address))];
+      const peer = { publicKey, ...dial(base, leg, gateway, lane), allowedIps, keepalive: leg.keepalive };
       peers.push({ slot: slotOf(gateway.ordinal, lane), peer });
     }
   }
@@ -68,29 +89,22 @@ export function tunnelsTo(end: End, { remote, contested }: Admitted, cidrs: read
 }
 
 function tunnelOf(
-  { standpoint, self }: End,
-  remote: RemoteCluster,
+  { standpoint, ends }: Base,
+  { id, index }: RemoteCluster,
   ordinal: number,
   lane: number,
 ): TunnelPlan {
-  const { fabric, own, kernel } = standpoint;
-  const families = fabricFamilies(own.index, remote.index).filter((family) => kernel.includes(family));
-  const at = (from: number, index: number): Address[] =>
-    families.flatMap(
-      (family) => fabricAddress(fabric, family, { ordinal: from, lane, index, node: 0 }) ?? [],
-    );
-  const id: TunnelId = `${remote.id}/${ordinal}#${lane}`;
-  return {
-    id,
-    device: deviceName(slotOf(ordinal, lane)),
-    local: at(self.ordinal, own.index),
-    remote: at(ordinal, remote.index),
-  };
+  const known = fabricFamilies(index);
+  const local = (ends[lane] ?? []).filter((address) => known.includes(familyOf(address)));
+  const remote = local.flatMap(
+    (address) => fabricAddress(standpoint.fabric, familyOf(address), { ordinal, lane, index, node: 0 }) ?? [],
+  );
+  return { id: `${id}/${ordinal}#${lane}`, device: deviceName(slotOf(ordinal, lane)), local, remote };
 }
 
 /** Each gateway listens on base + 8 × lane + the other's ordinal: here the other is us. */
 function dial(
-  { self }: End,
+  { self }: Base,
   { endpoint: address }: Leg,
   { endpoint }: RemoteGateway,
   lane: number,

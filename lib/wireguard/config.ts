@@ -14,7 +14,7 @@ export interface PeerConfig {
   readonly publicKey: PublicKey;
   /** Absent: leave alone what the device has (a roaming peer's endpoint is learnt, never cleared). */
   readonly endpoint?: Endpoint;
-  /** The whole list; empty means none. Sorted. */
+  /** The whole list; empty means none. */
   readonly allowedIps: readonly Cidr[];
   /** Seconds; 0 is off. Always written explicitly. */
   readonly keepalive: number;
