@@ -69,10 +69,19 @@ function shellText(text: PlaceText, names: readonly string[]): string {
   return ['set -e', ...sysctls, ...ip, ...nft, ...tc, ''].join('\n');
 }
 
+/** A failure is thrown once nothing is under way any more: what comes next may be the removal of all this. */
 async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const rest = items.values();
+  let isFailed = false;
   const worker = async (): Promise<void> => {
-    for (const item of rest) await work(item);
+    for (const item of rest) {
+      if (isFailed) return;
+      await work(item).catch((error: unknown) => {
+        isFailed = true;
+        throw error;
+      });
+    }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }

@@ -19,23 +19,24 @@ export interface Destroyed {
  */
 export async function destroy(lab: string): Promise<Destroyed> {
   const names = await namespacesOf(lab);
-  const processes = await endProcesses(names);
-  if (names.length > 0)
-    await runCommand({
-      argv: ['ip', '-force', '-batch', '-'],
-      input: names.map((name) => `netns del ${name}\n`).join(''),
-    });
-  await fs.rm(new Home(lab).root, { recursive: true, force: true });
-  await fs.rmdir(LABS).catch(() => {});
-  return { processes, namespaces: names.length };
+  // Open files keep the namespaces' inode numbers from being given to anybody else's while processes are chosen by them.
+  const files = await Promise.all(names.map((name) => fs.open(`${NETNS}/${name}`)));
+  try {
+    const ours = new Set((await Promise.all(files.map((file) => file.stat()))).map((stat) => stat.ino));
+    const before = await endProcesses(ours);
+    const input = names.map((name) => `netns del ${name}\n`).join('');
+    if (names.length > 0) await runCommand({ argv: ['ip', '-force', '-batch', '-'], input });
+    // Whoever was on its way in when the first were ended.
+    const after = await endProcesses(ours);
+    await fs.rm(new Home(lab).root, { recursive: true, force: true });
+    await fs.rmdir(LABS).catch(() => {});
+    return { processes: before + after, namespaces: names.length };
+  } finally {
+    await Promise.all(files.map((file) => file.close()));
+  }
 }
 
-async function endProcesses(names: readonly string[]): Promise<number> {
-  const ours = new Set<number>();
-  for (const name of names) {
-    const inode = (await fs.stat(`${NETNS}/${name}`)).ino;
-    ours.add(inode);
-  }
+async function endProcesses(ours: ReadonlySet<number>): Promise<number> {
   const ended = new Set<number>();
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(5)) {
     const pids = await processesIn(ours);

@@ -7,11 +7,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isGone } from './enter.ts';
 import { parseResult, renderCheck, type Check, type CheckResult } from './pod/protocol.ts';
 
-/** Checks that one process makes at once: with more, round trips would measure the queue. */
-const AT_ONCE = 4;
-
-/** Asks the process behind a control socket to make these checks; one result each, in order. */
-export async function askEnd(socketPath: string, checks: readonly Check[]): Promise<CheckResult[]> {
+/**
+ * Asks the process behind a control socket to make these checks, so many at once; one result each, in order.
+ * Only round trips that are measured one at a time say something about the network and not about the queue.
+ */
+export async function askEnd(
+  socketPath: string,
+  checks: readonly Check[],
+  atOnce: number,
+): Promise<CheckResult[]> {
   const socket = net.connect(socketPath);
   const results: CheckResult[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -32,7 +36,7 @@ export async function askEnd(socketPath: string, checks: readonly Check[]): Prom
       else next();
     })
     .on('error', reject);
-  for (let n = 0; n < AT_ONCE; n += 1) next();
+  for (let n = 0; n < atOnce; n += 1) next();
   if (checks.length === 0) resolve();
   try {
     await promise;

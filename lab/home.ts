@@ -43,8 +43,9 @@ export class Home {
     return path.join(this.root, 'log');
   }
 
-  get broker(): string {
-    return path.join(this.root, 'broker');
+  /** What has to exist before anything runs. Nothing else makes these: a lab that is removed meanwhile must not come back. */
+  get directories(): readonly string[] {
+    return [this.pids, this.logs, path.join(this.root, 'ends')];
   }
 
   /** Sockets of the processes that answer for pods. */

@@ -87,10 +87,11 @@ export class Lab implements AsyncDisposable {
         `Cannot build lab "${lab.name}": there is one of that name. Remove it: npm run lab -- down ${lab.name}`,
       );
     try {
-      await fs.mkdir(lab.home.root, { recursive: true });
+      for (const directory of lab.home.directories) await fs.mkdir(directory, { recursive: true });
       await fs.writeFile(lab.home.scenario, JSON.stringify(scenario, undefined, 2));
       await writeEntryScript(lab.home);
       const program = bundle('lab-pod');
+      program.catch(() => {});
       await build({ ...options, home: lab.home, layout: lab.layout });
       await writeSiteFiles(lab.home, lab.layout);
       await lab.#startEnds(await program);
@@ -123,7 +124,6 @@ export class Lab implements AsyncDisposable {
   }
 
   async #startEnds(program: string): Promise<void> {
-    await fs.mkdir(`${this.home.root}/ends`, { recursive: true });
     const node = ['--max-semi-space-size=1', program] as const;
     const start = async (end: LabEnd): Promise<void> => {
       const socket = this.home.socket(end.name);

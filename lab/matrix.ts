@@ -17,6 +17,8 @@ export interface MatrixOptions {
   readonly timeoutMs?: number;
   /** Pods of one site among themselves as well. @default false */
   readonly within?: boolean;
+  /** Measures round trips once more, one at a time: those of the first pass were taken in a crowd. @default false */
+  readonly calm?: boolean;
 }
 
 /** One pair, one family. */
@@ -30,38 +32,63 @@ export interface MatrixPair extends CheckResult {
   readonly kept: boolean;
 }
 
+/** A pair before anybody asked. */
+type Wanted = Pick<MatrixPair, 'from' | 'to' | 'family' | 'address'>;
+
+/** Checks that one process makes at once. */
+const CROWD = 4;
+
 /** Asks every end at once; each makes its checks a few at a time. */
 export async function measureMatrix(lab: Lab, options: MatrixOptions = {}): Promise<MatrixPair[]> {
-  const wanted = lab.ends.filter((end) => options.sites?.includes(end.site) ?? true);
-  const rows = await Promise.all(wanted.map((from) => measureRow(lab, from, wanted, options)));
-  return rows.flat();
+  const ends = lab.ends.filter((end) => options.sites?.includes(end.site) ?? true);
+  const rows = await Promise.all(ends.map((from) => measureRow(lab, wantedOf(from, ends, options), options)));
+  const pairs = rows.flat();
+  return options.calm === true ? calmly(lab, pairs, options) : pairs;
 }
 
-async function measureRow(
-  lab: Lab,
-  from: LabEnd,
-  ends: readonly LabEnd[],
-  options: MatrixOptions,
-): Promise<MatrixPair[]> {
+function wantedOf(from: LabEnd, ends: readonly LabEnd[], options: MatrixOptions): Wanted[] {
   const families = options.families ?? (['v4', 'v6'] as const);
-  const pairs = ends
+  return ends
     .filter((to) => to !== from && (options.within === true || to.site !== from.site))
     .flatMap((to) =>
       families.flatMap((family) => {
         const address = to.addresses[family];
-        return address === undefined || from.seenAs[family] === undefined ? [] : [{ to, family, address }];
+        return address === undefined || from.seenAs[family] === undefined
+          ? []
+          : [{ from, to, family, address }];
       }),
     );
-  const checks = pairs.map(({ address }) => ({
-    protocol: options.protocol ?? ('tcp' as const),
-    address,
-    timeoutMs: options.timeoutMs ?? 3000,
-  }));
-  const results = await askEnd(lab.home.socket(from.name), checks);
-  return pairs.map((pair, at) => {
+}
+
+async function measureRow(
+  lab: Lab,
+  wanted: readonly Wanted[],
+  options: MatrixOptions,
+  atOnce = CROWD,
+): Promise<MatrixPair[]> {
+  const [first] = wanted;
+  if (first === undefined) return [];
+  const { protocol = 'tcp', timeoutMs = 3000 } = options;
+  const checks = wanted.map(({ address }) => ({ protocol, address, timeoutMs }));
+  const results = await askEnd(lab.home.socket(first.from.name), checks, atOnce);
+  return wanted.map((pair, at) => {
     const result = results[at] ?? { error: 'unasked' };
     const reached = result.seenAs !== undefined;
-    return { from, ...pair, ...result, reached, kept: reached && isKept(from, pair.family, result.seenAs) };
+    return { ...pair, ...result, reached, kept: reached && isKept(pair.from, pair.family, result.seenAs) };
+  });
+}
+
+/** Times of a second pass over what was reached; all else is the first's. */
+async function calmly(lab: Lab, pairs: readonly MatrixPair[], options: MatrixOptions): Promise<MatrixPair[]> {
+  const calm = new Map<MatrixPair, number | undefined>();
+  for (const row of Map.groupBy(pairs, (pair) => pair.from).values()) {
+    const reached = row.filter((pair) => pair.reached);
+    const again = await measureRow(lab, reached, options, 1);
+    for (const [at, pair] of reached.entries()) calm.set(pair, again[at]?.rttMs);
+  }
+  return pairs.map((pair) => {
+    const rttMs = calm.get(pair) ?? pair.rttMs;
+    return rttMs === undefined ? pair : { ...pair, rttMs };
   });
 }
 

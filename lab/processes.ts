@@ -28,8 +28,6 @@ export async function startProcess(
   place: string,
   options: StartOptions,
 ): Promise<LabProcess & { readonly log: string }> {
-  await fs.mkdir(home.logs, { recursive: true });
-  await fs.mkdir(home.pids, { recursive: true });
   const name = fileName(options.role, place);
   const log = path.join(home.logs, `${name}.log`);
   await using output = await fs.open(log, 'a');

@@ -27,8 +27,12 @@ export async function startBroker(lab: Lab): Promise<void> {
   }
 }
 
+/** Stops it as an operator would; its nats-server has to go with it. */
 export async function stopBroker(lab: Lab): Promise<void> {
   await lab.kill({ role: 'broker' });
+  const left = [...(await lab.programs('broker')).values()].filter((name) => name === 'nats-server');
+  if (left.length > 0)
+    throw new Error(`Cannot stop the broker of lab "${lab.name}": nats-server outlived it`);
 }
 
 /** A token for a site, as the broker's operator gives it out: good for one use and an hour. */

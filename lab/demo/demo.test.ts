@@ -32,11 +32,11 @@ test('drawMatrix() shows round trips, lost pairs, changed sources, and nothing w
     ...pair('west/pod-a', 'east/pod-b', { seenAs: '10.2.1.2', rttMs: 0.38 }),
   ]);
   t.deepEqual(lines, [
-    'from         seen as               west a  east a    b',
-    'east/pod-a   10.1.1.2 fd10:1:1::2     0.7',
-    'east/pod-b   -                          -',
-    'east/host-1  198.18.1.1             12.0!',
-    'west/pod-a   10.2.1.2                         0.4  0.4',
+    'from         seen as               east a    b  west a',
+    'east/pod-a   10.1.1.2 fd10:1:1::2                  0.7',
+    'east/pod-b   -                                       -',
+    'east/host-1  198.18.1.1                          12.0!',
+    'west/pod-a   10.2.1.2                 0.4  0.4',
   ]);
 });
 

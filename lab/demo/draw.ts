@@ -9,8 +9,8 @@ import type { MatrixPair } from '../matrix.ts';
  * a time where the sender was seen by an address that is not its own.
  */
 export function drawMatrix(pairs: readonly MatrixPair[]): string[] {
-  const senders = unique(pairs.map((pair) => pair.from));
-  const targets = unique(pairs.map((pair) => pair.to));
+  const senders = [...new Set(pairs.map((pair) => pair.from))];
+  const targets = senders.filter((end) => pairs.some((pair) => pair.to === end));
   const rows = senders.map((from) => [
     from.name,
     seenAs(pairs, from),
@@ -51,8 +51,4 @@ export function alignColumns(rows: readonly (readonly string[])[]): string[] {
       .join('  ')
       .trimEnd(),
   );
-}
-
-function unique(ends: readonly LabEnd[]): LabEnd[] {
-  return [...new Set(ends)];
 }
