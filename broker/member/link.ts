@@ -39,9 +39,9 @@ export async function keepLinked(
       events.onUp(connection);
       for await (const status of connection.status()) report(status, connection, { events, backOff });
       signal.removeEventListener('abort', close);
-      events.onDown('the connection was closed');
+      if (!signal.aborted) events.onDown('the connection was closed');
     } catch (error) {
-      events.onDown(error instanceof Error ? error.message : String(error));
+      if (!signal.aborted) events.onDown(error instanceof Error ? error.message : String(error));
     }
     if (!signal.aborted) await pause(backOff.next(), signal);
   }
