@@ -4,7 +4,7 @@ import type { Run } from '#lib/linux';
 import { CommandError } from '#lib/linux';
 
 /** 2.11: pages of direct gets, per-message TTL, and the oldest line with the fixes of 2026. */
-export const MINIMUM_VERSION = [2, 11] as const;
+const MINIMUM_VERSION: readonly [number, number] = [2, 11];
 
 const NEXT = 'Install nats-server 2.11 or newer, or name one with --nats-server';
 

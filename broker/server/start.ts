@@ -40,6 +40,8 @@ export interface StartBrokerOptions {
   readonly host?: string;
   readonly port?: number;
   readonly advertise?: readonly string[];
+  /** Major and minor. The attack suite also runs on a server that the product refuses. @default 2.11 */
+  readonly minimumVersion?: readonly [number, number];
   readonly now?: () => Date;
   readonly run?: Run;
 }
@@ -66,7 +68,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   await using stack = new AsyncDisposableStack();
   stack.use(await lockDataDirectory(dir));
   const description = await describe(paths, options);
-  const version = await checkProgram(run, natsServer);
+  const version = await checkProgram(run, natsServer, options.minimumVersion);
   const keys = await readKeys(paths, description.root);
   const roster = await Roster.load(paths, description, keys);
   const setting: Setting = { paths, description, keys, now };
