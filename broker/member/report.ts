@@ -5,7 +5,8 @@ import { condition } from '#lib/conditions';
 import type { Follower } from './follower.ts';
 import type { Knowledge } from './knowledge.ts';
 import type { OpenMembership } from './membership.ts';
-import type { BrokerStatus, OwnSlot, StandingRefusal } from './status.ts';
+import type { Ledger } from '../trust/ledger.ts';
+import type { BelievedRecord, BrokerStatus, OwnSlot, StandingRefusal } from './status.ts';
 
 /** What a status is made of. */
 export interface StatusInput {
@@ -37,6 +38,9 @@ export function statusOf(input: StatusInput): BrokerStatus {
     accepted: refusals.accepted,
     refused: refusals.counts,
     standing: refusals.standing,
+    get records() {
+      return believed(ledger);
+    },
     gaps: follower.gaps,
     resyncs: follower.resyncs,
     own,
@@ -48,6 +52,17 @@ export function statusOf(input: StatusInput): BrokerStatus {
       ...refusals.standing.map((one) => ofRefusal(input, one)),
     ],
   };
+}
+
+function believed(ledger: Ledger): BelievedRecord[] {
+  return [...ledger.members.keys()].toSorted().flatMap((cluster) =>
+    ledger
+      .recordsOf(cluster)
+      .map(({ slot, epoch, version, content }) => {
+        return { cluster, slot, epoch, version, tombstone: content === undefined };
+      })
+      .toSorted((a, b) => (a.slot < b.slot ? -1 : 1)),
+  );
 }
 
 function ofBroker({ follower, link, membership }: StatusInput): Condition[] {

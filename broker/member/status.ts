@@ -2,6 +2,7 @@
 // This module is pure.
 
 import type { Condition } from '#lib/conditions';
+import type { ClusterId } from '#lib/names';
 import type { RefusalCode } from '../trust/refusal.ts';
 
 /** Something that was refused and has not been replaced by something acceptable since. */
@@ -9,6 +10,16 @@ export interface StandingRefusal {
   readonly subject: string;
   readonly code: RefusalCode;
   readonly reason: string;
+}
+
+/** A record that is believed. */
+export interface BelievedRecord {
+  readonly cluster: ClusterId;
+  readonly slot: string;
+  readonly epoch: number;
+  readonly version: number;
+  /** What the slot held was withdrawn. */
+  readonly tombstone: boolean;
 }
 
 /** One slot that this gateway writes. */
@@ -40,6 +51,8 @@ export interface BrokerStatus {
   readonly accepted: number;
   readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
   readonly standing: readonly StandingRefusal[];
+  /** By cluster and slot; made when it is read. */
+  readonly records: readonly BelievedRecord[];
   /** Holes found in the live updates, and readings of the whole stream. */
   readonly gaps: number;
   readonly resyncs: number;
