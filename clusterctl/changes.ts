@@ -26,6 +26,8 @@ export function changeLines(changes: Changes): readonly Line[] {
 
 /** Fields that need no label: what they hold says what they are. */
 const BARE = new Set(['kind', 'name', 'destination', 'address', 'key']);
+/** Fields of the read model that say how a thing was recognised, not what it is. */
+const UNSAID = new Set(['ours', 'protocol', 'userspace']);
 
 /** `route unicast 10.2.0.0/16 table 7301 metric 100 nexthop 7101002` */
 export function describe(what: string, thing: object): string {
@@ -33,7 +35,7 @@ export function describe(what: string, thing: object): string {
 }
 
 function words(field: string, value: unknown): string[] {
-  if (value === undefined || value === false) return [];
+  if (value === undefined || value === false || value === '' || UNSAID.has(field)) return [];
   if (value === true) return [field];
   return BARE.has(field) ? [show(value)] : [field, show(value)];
 }
@@ -56,11 +58,18 @@ function diff<W extends object, H extends object>(what: string, { add, change, r
   ];
 }
 
-/** What the fields that change hold now. */
+/** What differs, as it stands now. */
 function differing(from: object, to: object): string {
   const wanted = new Map<string, unknown>(Object.entries(to));
-  const held = Object.entries(from).filter(([field, value]) => show(wanted.get(field)) !== show(value));
+  const held = Object.entries(from).filter(([field, value]) =>
+    wanted.has(field) ? show(wanted.get(field)) !== show(value) : isOdd(value),
+  );
   return held.length === 0 ? 'otherwise' : held.map(([field, value]) => `${field} ${show(value)}`).join(' ');
+}
+
+/** Of fields that only the read model has: a device that is down, attributes that a plan never wants. */
+function isOdd(value: unknown): boolean {
+  return value === false || (typeof value === 'string' && value !== '');
 }
 
 function sysctl({ key, from, to, why }: SysctlChange): Line {

@@ -6,12 +6,12 @@ import process from 'node:process';
 import test from 'ava';
 import { runCommand } from '#lib/linux';
 import { openMetrics, serveStatus } from '#lib/metrics';
-import { describe } from './changes.ts';
+import { changeLines, describe } from './changes.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { buildProgram } from './program.ts';
 import { referenceOf } from './reference.ts';
-import { columnsOf } from './rows.ts';
+import { ageText, columnsOf } from './rows.ts';
 import { runCli } from './run.ts';
 import { renderTable } from './table.ts';
 import { renderTree } from './tree.ts';
@@ -213,6 +213,32 @@ test('docs/reference/cli.md lists every command, option, view and exit code, in 
   t.deepEqual(codes, Object.values(EXIT));
 });
 
+test('changeLines() shows what would be added, what stands otherwise, and what would go', (t) => {
+  const none = { add: [], change: [], remove: [] };
+  const link = { kind: 'wireguard', name: 'ist00', mtu: 1440, group: 73 } as const;
+  const lines = changeLines({
+    links: { ...none, change: [{ from: { ...link, mtu: 1300, up: false, userspace: true }, to: link }] },
+    addresses: none,
+    neighbours: none,
+    forwarding: none,
+    nexthops: none,
+    groups: { ...none, add: [{ id: 7401002, members: [7400000, 7400001], buckets: 127 }] },
+    routes: none,
+    rules: none,
+    sysctls: [{ key: 'net.ipv4.ip_forward', from: '0', to: '1', why: 'wanted' }],
+    nftables: { kind: 'elements', name: 'isthmus', add: {}, remove: { peers: ['10.2.0.0/16'] } },
+  });
+  t.deepEqual(
+    lines.map(({ sign, text }) => `${sign} ${text}`),
+    [
+      '~ sysctl net.ipv4.ip_forward 1 ← 0',
+      '~ link wireguard ist00 mtu 1440 group 73 ← mtu 1300 up false',
+      '+ group id 7401002 members 7400000,7400001 buckets 127',
+      '- nftables table isthmus set peers element 10.2.0.0/16',
+    ],
+  );
+});
+
 test('describe() writes a thing as the programs that make it would, absent fields left out', (t) => {
   t.is(
     describe('route', {
@@ -225,6 +251,13 @@ test('describe() writes a thing as the programs that make it would, absent field
     }),
     'route unicast 10.2.0.0/16 table 7301 metric 100 nexthop 7101002',
   );
+});
+
+test('ageText() counts in the unit that tells most', (t) => {
+  const ages = [0, 119, 120, 7199, 7200, 172_799, 172_800].map((seconds) =>
+    ageText(new Date(0).toISOString(), new Date(seconds * 1000)),
+  );
+  t.deepEqual(ages, ['0s', '119s', '2m', '119m', '2h', '47h', '2d']);
 });
 
 test('renderTable() aligns columns, joins lists, marks what is absent, and leaves no blanks at line ends', (t) => {

@@ -34,6 +34,14 @@ export function pick(row: Row, fields: readonly string[] | undefined): Row {
   return Object.fromEntries(fields.flatMap((field) => (field in row ? [[field, row[field]]] : [])));
 }
 
+/** How long ago a time was, as kubectl writes it: `45s`, `12m`, `3h`, `8d`. */
+export function ageText(since: string, now: Date): string {
+  const seconds = Math.max(0, Math.floor((now.getTime() - Date.parse(since)) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
+
 function cellOf(value: unknown): Cell {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number') return Number.isInteger(value) ? value : value.toFixed(2);

@@ -5,7 +5,7 @@ import { clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable 
 import type { Context } from './context.ts';
 import type { Format } from './output-option.ts';
 import { printRows, renderData } from './output.ts';
-import { columnsOf, pick } from './rows.ts';
+import { ageText, columnsOf, pick } from './rows.ts';
 import type { Row } from './rows.ts';
 import { hostOf, takeSnapshot } from './snapshot.ts';
 import type { DaemonState, Snapshot, SnapshotOptions } from './snapshot.ts';
@@ -29,15 +29,24 @@ const EMPTY: Readonly<Record<Rows, string>> = {
 
 /** Fields that a table has room for, where that is not all of them. */
 const FIELDS: Readonly<Partial<Record<Rows, readonly string[]>>> = {
-  tunnels: ['tunnel', 'state', 'rttMs', 'lost', 'since', 'device', 'endpoint'],
+  tunnels: ['tunnel', 'state', 'rttMs', 'lost', 'age', 'device', 'endpoint'],
 };
 
 export async function show(context: Context, view: View, options: ShowOptions): Promise<void> {
   const snapshot = await takeSnapshot(context, options);
   if (view === 'map') return showMap(context, snapshot, options.output);
   const rows = await PROJECTIONS[view](snapshot, context);
-  const shown = options.output === 'table' ? rows.map((row) => pick(row, FIELDS[view])) : rows;
+  const shown = options.output === 'table' ? forTable(view, rows, context.now()) : rows;
   printRows(context, options.output, shown, { columns: columnsOf(shown), empty: EMPTY[view] });
+}
+
+function forTable(view: Rows, rows: readonly Row[], now: Date): readonly Row[] {
+  return rows.map((row) => {
+    const { since, ...rest } = row;
+    return typeof since === 'string'
+      ? pick({ ...rest, age: ageText(since, now) }, FIELDS[view])
+      : pick(row, FIELDS[view]);
+  });
 }
 
 function showMap({ terminal }: Context, { fleet }: Snapshot, output: Format): void {
@@ -80,7 +89,7 @@ function reach(cluster: string, daemon: DaemonState | undefined): Row {
 function recordRows(daemon: DaemonState | undefined): readonly Row[] {
   const { records = [], standing = [] } = daemon?.broker ?? {};
   return [
-    ...records.map((row) => ({ ...row, state: 'held' })),
+    ...records.map(({ tombstone, ...row }) => ({ ...row, state: tombstone === true ? 'withdrawn' : 'held' })),
     ...standing.map(({ subject, reason }) => ({ slot: subject, state: 'refused', reason })),
   ];
 }

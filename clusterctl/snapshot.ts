@@ -73,9 +73,14 @@ async function fromSite({ terminal }: Context, { site, node }: SnapshotOptions):
   for (const fault of directory.faults) terminal.say(fault.message);
   const fleet = fleetFromSite(directory);
   if (fleet === undefined) {
+    const file = `${site}/clusterset.yaml`;
+    const reason =
+      directory.clusterset === undefined
+        ? `no gateway has written ${file} yet`
+        : `${file} says that it has left`;
     throw new CliError(
       EXIT.failed,
-      `Cannot show the clusterset: no daemon runs on this host, and no gateway has written ${site}/clusterset.yaml yet. Join first: clusterctl join`,
+      `Cannot show the clusterset of "${directory.site.id}": no daemon runs on this host, and ${reason}. Join: clusterctl join --help`,
     );
   }
   terminal.say(`No daemon answers on this host; this is what ${site} says`);
