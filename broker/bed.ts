@@ -26,6 +26,12 @@ export interface BedOptions extends Partial<
   readonly log?: Log;
 }
 
+export interface ConnectHow {
+  readonly inboxPrefix?: string;
+  /** Reconnect for ever. */
+  readonly forever?: boolean;
+}
+
 /** One broker and what tests do with it. */
 export class Bed implements AsyncDisposable {
   readonly root: string;
@@ -87,7 +93,11 @@ export class Bed implements AsyncDisposable {
   }
 
   /** A connection with a member's credentials, or with any JWT and seed. */
-  async connect(jwt: string, seed: string, inboxPrefix?: string): Promise<NatsConnection> {
+  async connect(
+    jwt: string,
+    seed: string,
+    { inboxPrefix, forever = false }: ConnectHow = {},
+  ): Promise<NatsConnection> {
     const { tls } = await this.keys();
     const connection = await connectUser({
       servers: [`tls://127.0.0.1:${this.port}`],
@@ -95,7 +105,7 @@ export class Bed implements AsyncDisposable {
       name: 'test',
       jwt,
       user: Nkey.parse(seed),
-      forever: false,
+      forever,
       timeout: 5_000,
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
     });
@@ -103,11 +113,11 @@ export class Bed implements AsyncDisposable {
     return connection;
   }
 
-  async connectMember({ credentials }: OpenMembership): Promise<NatsConnection> {
+  async connectMember({ credentials }: OpenMembership, how: ConnectHow = {}): Promise<NatsConnection> {
     const [jwt = '', seed = ''] = [...credentials.matchAll(/-----BEGIN[^\n]*\n([^\n]+)\n/g)].map(
       ([, text]) => text,
     );
-    return this.connect(jwt, seed);
+    return this.connect(jwt, seed, how);
   }
 
   /** A user of the broker's own account that may do everything there. */

@@ -394,7 +394,7 @@ for (const [which, program] of Object.entries(SERVERS)) {
     const scene = await setScene(t, bed);
     const { join } = await bed.keys();
     const { user, jwt } = mintUser(join, 'joiner', joinUser('00000000000000aa'), { issuedAt: new Date() });
-    const joiner = await bed.connect(jwt, user.reveal(), '_INBOX_00000000000000aa');
+    const joiner = await bed.connect(jwt, user.reveal(), { inboxPrefix: '_INBOX_00000000000000aa' });
     const violations: string[] = [];
     void collect(joiner, violations);
     const before = await world(scene);
@@ -505,7 +505,7 @@ for (const [which, program] of Object.entries(SERVERS)) {
       issuedAt: new Date(),
       expiresAt,
     });
-    const connection = await bed.connect(jwt, user.reveal(), '_INBOX_00000000000000aa');
+    const connection = await bed.connect(jwt, user.reveal(), { inboxPrefix: '_INBOX_00000000000000aa' });
     await Promise.race([connection.closed(), sleep(5_000, undefined, { ref: false })]);
     t.true(connection.isClosed());
     const error = await t.throwsAsync(bed.connect(jwt, user.reveal()));
