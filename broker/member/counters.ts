@@ -5,6 +5,7 @@ import { compareCounters } from '../trust/record.ts';
 import { integer } from '../trust/header.ts';
 import type { Counter } from '../trust/record.ts';
 import { readIfThere, writeDurably } from './durable.ts';
+import { Turns } from './turns.ts';
 
 const WHOLE = integer(0, Number.MAX_SAFE_INTEGER);
 const SCHEMA = v.record(v.string(), v.object({ epoch: WHOLE, version: WHOLE }));
@@ -28,23 +29,27 @@ export async function openCounters(path: string, now: () => Date): Promise<Count
     epoch: Math.max(now().getTime(), (seen?.epoch ?? -1) + 1),
     version: 1,
   });
-  const keep = async (slot: string, counter: Counter): Promise<Counter> => {
-    const all = { ...Object.fromEntries(held), [slot]: counter };
-    await writeDurably(path, `${JSON.stringify(all)}\n`, 0o600);
-    held.set(slot, counter);
-    return counter;
-  };
+  // Reading, writing and remembering a counter are one step: two callers must never get the same one.
+  const turns = new Turns();
+  const keep = (slot: string, follow: (own: Counter | undefined) => Counter): Promise<Counter> =>
+    turns.take(async () => {
+      const counter = follow(held.get(slot));
+      const all = { ...Object.fromEntries(held), [slot]: counter };
+      await writeDurably(path, `${JSON.stringify(all)}\n`, 0o600);
+      held.set(slot, counter);
+      return counter;
+    });
   return {
-    next(slot, seen) {
-      const own = held.get(slot);
-      const isBehind = own !== undefined && seen !== undefined && compareCounters(seen, own) > 0;
-      return keep(slot, own === undefined || isBehind ? begin(seen) : after(own));
-    },
-    nextShared(slot, seen) {
-      const own = held.get(slot);
-      if (own === undefined || seen === undefined) return keep(slot, after(own ?? seen ?? begin()));
-      return keep(slot, after(compareCounters(seen, own) > 0 ? seen : own));
-    },
+    next: (slot, seen) =>
+      keep(slot, (own) => {
+        const isBehind = own !== undefined && seen !== undefined && compareCounters(seen, own) > 0;
+        return own === undefined || isBehind ? begin(seen) : after(own);
+      }),
+    nextShared: (slot, seen) =>
+      keep(slot, (own) => {
+        if (own === undefined || seen === undefined) return after(own ?? seen ?? begin());
+        return after(compareCounters(seen, own) > 0 ? seen : own);
+      }),
   };
 }
 

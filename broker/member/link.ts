@@ -18,7 +18,7 @@ export interface LinkEvents {
 
 /** First pause after a failure and longest one, in milliseconds; jitter as long again is added to each. */
 const FIRST_PAUSE = 200;
-const LONGEST_PAUSE = 3000;
+const LONGEST_PAUSE = 1500;
 
 /**
  * Connects, and connects again whenever the connection ends. Every default of the client that gives up, or that

@@ -16,6 +16,7 @@ import type { OpenMembership } from './membership.ts';
 import { Patience } from './patience.ts';
 import { put } from './put.ts';
 import type { OwnSlot } from './status.ts';
+import { Turns } from './turns.ts';
 import { Wake } from './wake.ts';
 
 export interface PublisherOptions {
@@ -59,6 +60,8 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #own = new Map<string, Own>();
   readonly #wake = new Wake();
+  /** Reading what a slot holds and signing what follows it are one step. */
+  readonly #signing = new Turns();
   #connection: NatsConnection | undefined;
   #checkAt = 0;
   /** Digests of the own records when they were last seen in the manifest; undefined: to be looked at. */
@@ -88,14 +91,23 @@ export class Publisher {
    * Signs and queues what stands in a slot from now on. What it said before the restart is said again as it was.
    * @throws {Error} when the disk refuses the counter, or when nobody would accept the record
    */
-  async say(saying: Saying): Promise<void> {
-    const { ledger, membership } = this.#options;
-    const held = ledger.record(membership.own.cluster, saying.slot);
-    const record = held !== undefined && isSaid(held, saying) ? held : await this.#sign(saying, held);
-    const reasserted = this.#own.get(saying.slot)?.reasserted ?? 0;
-    const patience = new Patience(FIRST, LONGEST);
-    this.#own.set(saying.slot, { saying, record, isAcknowledged: false, reasserted, contested: 0, patience });
-    this.#wake.ring();
+  say(saying: Saying): Promise<void> {
+    return this.#signing.take(async () => {
+      const { ledger, membership } = this.#options;
+      const held = ledger.record(membership.own.cluster, saying.slot);
+      const record = held !== undefined && isSaid(held, saying) ? held : await this.#sign(saying, held);
+      const reasserted = this.#own.get(saying.slot)?.reasserted ?? 0;
+      const patience = new Patience(FIRST, LONGEST);
+      this.#own.set(saying.slot, {
+        saying,
+        record,
+        isAcknowledged: false,
+        reasserted,
+        contested: 0,
+        patience,
+      });
+      this.#wake.ring();
+    });
   }
 
   /** Everything the stream holds was read: time to see whether it holds ours. */
@@ -157,14 +169,17 @@ export class Publisher {
    * Where somebody with our key has said something newer, says ours anew above it: it was this host before its disk
    * went back, or another host with our ordinal. The patience stays, so that two such hosts do not race.
    */
-  async #outrank(own: Own): Promise<Own> {
-    const { ledger, membership } = this.#options;
-    const held = ledger.record(membership.own.cluster, own.record.slot);
-    if (held === undefined || held.digest === own.record.digest) return own;
-    const record = await this.#sign(own.saying, held);
-    const current = { ...own, record, contested: own.contested + 1 };
-    this.#own.set(record.slot, current);
-    return current;
+  #outrank(before: Own): Promise<Own> {
+    return this.#signing.take(async () => {
+      const { ledger, membership } = this.#options;
+      const own = this.#own.get(before.record.slot) ?? before;
+      const held = ledger.record(membership.own.cluster, own.record.slot);
+      if (held === undefined || held.digest === own.record.digest) return own;
+      const record = await this.#sign(own.saying, held);
+      const current = { ...own, record, contested: own.contested + 1 };
+      this.#own.set(record.slot, current);
+      return current;
+    });
   }
 
   /** Once everything stands where it should: is it listed as well? */
