@@ -78,8 +78,9 @@ export function packageOf(name: string): string {
   return top === 'lib' ? `lib/${second}` : top;
 }
 
-/** The file that an import of our own leads to; undefined: somebody else's package. */
+/** The file that an import of our own leads to; undefined: somebody else's package, or the manifest, which has the version. */
 export function resolveImport(from: string, specifier: string): string | undefined {
+  if (specifier.endsWith('/package.json')) return undefined;
   if (specifier.startsWith('#')) return `${specifier.slice(1)}/mod.ts`;
   if (!specifier.startsWith('.')) return undefined;
   return path.posix.join(path.posix.dirname(from), specifier);
