@@ -3,7 +3,7 @@
 import * as v from 'valibot';
 import { parseAddress } from '#lib/ip';
 import type { Address, Family } from '#lib/ip';
-import { DEVICE_PREFIX } from '#lib/constants';
+import { isOurDevice } from '#lib/linux';
 import type { Command, Run } from '#lib/linux';
 import type { Host, Node } from '#topology';
 
@@ -49,7 +49,7 @@ export async function readFacts(run: Run, node: Node): Promise<HostFacts> {
 async function readLinks(run: Run): Promise<Link[]> {
   const links = v.parse(Links, await json(run, ['ip', '-json', 'address', 'show']));
   return links
-    .filter(({ ifname }) => !ifname.startsWith(DEVICE_PREFIX))
+    .filter(({ ifname }) => !isOurDevice(ifname))
     .map(({ ifname, mtu, addr_info }) => ({
       device: ifname,
       mtu,

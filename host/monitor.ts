@@ -4,14 +4,8 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  DEVICE_PREFIX,
-  NEXTHOP_BASE,
-  NEXTHOP_LAST,
-  ROUTE_PROTOCOL,
-  RULE_FABRIC_NONE,
-  RULE_VIA,
-} from '#lib/constants';
+import { NEXTHOP_BASE, NEXTHOP_LAST, ROUTE_PROTOCOL, RULE_FABRIC_NONE, RULE_VIA } from '#lib/constants';
+import { isOurDevice } from '#lib/linux';
 
 /**
  * `facts`: a link or address of somebody else changed, which plans start from. `damage`: something of ours went.
@@ -69,7 +63,7 @@ export function kernelChange(line: string): KernelChange | undefined {
   const went = line.startsWith('Deleted ');
   const text = went ? line.slice('Deleted '.length) : line;
   const device = LINK.exec(text)?.[1];
-  if (device !== undefined && !device.startsWith(DEVICE_PREFIX)) return 'facts';
+  if (device !== undefined && !isOurDevice(device)) return 'facts';
   if (device === undefined && !isOurs(text)) return undefined;
   // A link that goes down takes its nexthop objects and routes with it, and says nothing of them.
   return went || / state (DOWN|LOWERLAYERDOWN) /.test(text) ? 'damage' : 'ours';

@@ -1,0 +1,231 @@
+// What both daemons stand on: the lock, the loop, key files, the kernel's monitor lines, conditions.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import test from 'ava';
+import { condition } from '#lib/conditions';
+import { openLog } from '#lib/log';
+import type { Run } from '#lib/linux';
+import { parseAddress } from '#lib/ip';
+import { readFacts } from './facts.ts';
+import { UsageError, parseFlags } from './flags.ts';
+import { laneKeys } from './keys.ts';
+import { HostLockedError, lockHost } from './lock.ts';
+import { Loop } from './loop.ts';
+import { kernelChange } from './monitor.ts';
+import { Conditions } from './report.ts';
+
+async function directory(t: { teardown: (f: () => Promise<void>) => void }): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'isthmus-host-'));
+  t.teardown(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+test('lockHost() refuses a second one and names the first', async (t) => {
+  const dir = await directory(t);
+  const first = await lockHost(dir, 'isthmus-gateway');
+  const error = await t.throwsAsync(lockHost(dir, 'isthmus-route-agent'), { instanceOf: HostLockedError });
+  t.is(
+    error.message,
+    `Cannot start isthmus-route-agent: isthmus-gateway, process ${process.pid} changes this host's network already. Stop it first: two of them would undo each other's work`,
+  );
+  await first[Symbol.asyncDispose]();
+  await (await lockHost(dir, 'isthmus-route-agent'))[Symbol.asyncDispose]();
+});
+
+test('lockHost() is free again when its holder was killed', async (t) => {
+  const dir = await directory(t);
+  const code = `import { lockHost } from ${JSON.stringify(join(import.meta.dirname, 'lock.ts'))};
+    await lockHost(${JSON.stringify(dir)}, 'victim'); console.log('held'); setInterval(() => {}, 1e6);`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: import.meta.dirname,
+  });
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  await t.throwsAsync(lockHost(dir, 'next'), { message: new RegExp(`victim, process ${child.pid} `) });
+  child.kill('SIGKILL');
+  await ended;
+  await (await lockHost(dir, 'next'))[Symbol.asyncDispose]();
+});
+
+test('laneKeys() makes each key once, for its owner only', async (t) => {
+  const dir = await directory(t);
+  const { keys } = await laneKeys(dir, 2);
+  const again = await laneKeys(dir, 3);
+  t.deepEqual(
+    keys.map(({ publicKey }) => publicKey),
+    again.keys.slice(0, 2).map(({ publicKey }) => publicKey),
+  );
+  t.is(new Set(again.keys.map(({ publicKey }) => publicKey)).size, 3);
+  t.is((await stat(join(dir, 'wireguard/lane-0.key'))).mode & 0o777, 0o600);
+});
+
+test('laneKeys() replaces a file that was cut off, says so, and does not repeat what it held', async (t) => {
+  const dir = await directory(t);
+  const { keys } = await laneKeys(dir, 1);
+  const path = join(dir, 'wireguard/lane-0.key');
+  const text = await readFile(path, 'utf8');
+  await writeFile(path, text.slice(0, 20));
+  const after = await laneKeys(dir, 1);
+  t.not(after.keys[0]?.publicKey, keys[0]?.publicKey);
+  t.regex(after.replaced[0]?.message ?? '', /lane-0\.key: it holds no key; a new one is made$/);
+  t.false(`${after.replaced[0]?.stack} ${String(after.replaced[0]?.cause)}`.includes(text.slice(0, 20)));
+  t.deepEqual((await laneKeys(dir, 1)).replaced, []);
+});
+
+test('Loop runs one pass for any number of calls while another runs, and slower after failures', async (t) => {
+  const stop = new AbortController();
+  let passes = 0;
+  const failures: number[] = [];
+  const loop = new Loop({
+    signal: stop.signal,
+    failed: () => void failures.push(performance.now()),
+    pass: async () => {
+      passes += 1;
+      await delay(20);
+      if (passes > 2) throw new Error('no');
+      return {};
+    },
+  });
+  const running = loop.run();
+  await delay(5);
+  for (let count = 0; count < 10; count += 1) loop.wake();
+  await delay(100);
+  t.is(passes, 2);
+  loop.wake();
+  await delay(150);
+  for (let count = 0; count < 10; count += 1) loop.wake();
+  await delay(800);
+  stop.abort();
+  await running;
+  t.true(failures.length >= 2 && failures.length <= 3, `${failures.length}`);
+});
+
+test('Loop ends with a pass that is the last', async (t) => {
+  const loop = new Loop({
+    signal: new AbortController().signal,
+    failed: () => t.fail(),
+    pass: () => Promise.resolve({ done: true }),
+  });
+  await t.notThrowsAsync(loop.run());
+});
+
+const LINES = [
+  ['2: eth0: <BROADCAST,UP> mtu 1500 state UP group default \\    link/ether 66', 'facts'],
+  ['2: eth0    inet 10.9.0.1/24 scope global eth0\\       valid_lft forever', 'facts'],
+  ['7: eth0@if9: <BROADCAST,UP> mtu 1500 state UP group default', 'facts'],
+  ['2: ist00: <POINTOPOINT,UP> mtu 1420 state UNKNOWN group 73', 'ours'],
+  ['2: ist00: <POINTOPOINT> mtu 1420 qdisc noqueue state DOWN group 73', 'damage'],
+  ['Deleted 2: ist00: <POINTOPOINT,UP> mtu 1420 state DOWN group 73', 'damage'],
+  ['id 7400001 dev ist00 scope host proto 73 ', 'ours'],
+  ['Deleted id 7400001 dev ist00 scope host proto 73 ', 'damage'],
+  ['Deleted id 12 via 10.0.0.1 dev eth0 scope link ', undefined],
+  ['10.77.0.0/16 nhid 7401001 dev ist00 table 7301 proto 73 ', 'ours'],
+  ['Deleted unreachable 10.66.0.0/16 table 7301 proto 73 metric 4294967295 ', 'damage'],
+  ['Deleted 10.66.0.0/16 via 10.0.0.1 dev eth0 proto bird metric 32 ', undefined],
+  ['301:\tfrom all fwmark 0/0x300000 lookup 7301', 'ours'],
+  ['Deleted 305:\tfrom all fwmark 0x200000/0x300000 unreachable', 'damage'],
+  ['Deleted 100:\tfrom all lookup 200', undefined],
+  ['Deleted fe80::/64 dev eth0 proto kernel metric 256 pref medium', undefined],
+  ['', undefined],
+] as const;
+
+for (const [line, what] of LINES) {
+  test(`kernelChange() takes "${line.slice(0, 60)}" for ${what ?? 'nothing to us'}`, (t) => {
+    t.is(kernelChange(line), what);
+  });
+}
+
+test('Conditions logs what comes and goes, once', (t) => {
+  const lines: string[] = [];
+  const conditions = new Conditions(
+    openLog({ component: 'test', destination: { write: (line) => void lines.push(line) } }),
+  );
+  const down = condition('IST_NO_PATH', 'west', { cluster: 'west' });
+  conditions.set('a', [down]);
+  conditions.set('a', [down]);
+  conditions.set('b', []);
+  t.deepEqual(conditions.all(), [down]);
+  conditions.set('a', []);
+  t.is(lines.length, 2);
+  t.regex(lines[0] ?? '', /"level":"error".*"condition":"IST_NO_PATH","about":"west"/);
+  t.regex(lines[1] ?? '', /No longer: Cluster has no path/);
+});
+
+const PROGRAM = { name: 'isthmus-test', version: '1', purpose: 'tests', statusPort: 7, credentials: false };
+
+test('parseFlags() has a default for everything', (t) => {
+  const asked = parseFlags(PROGRAM, ['--node', 'n']);
+  t.deepEqual('flags' in asked && asked.flags, {
+    site: '/etc/isthmus',
+    secrets: '/var/lib/isthmus/secrets',
+    state: '/var/lib/isthmus/state',
+    node: 'n',
+    statusPort: 7,
+    logLevel: 'info',
+  });
+});
+
+test('parseFlags() refuses what it does not know, and says where to look', (t) => {
+  for (const args of [
+    ['--sites', 'x'],
+    ['x'],
+    ['--status-port', '70000'],
+    ['--log-level', 'loud'],
+    ['--secrets', '/x'],
+  ]) {
+    t.throws(
+      () => parseFlags(PROGRAM, args),
+      { instanceOf: UsageError, message: /See: isthmus-test --help$/ },
+      args.join(' '),
+    );
+  }
+});
+
+/** `ip` and `sysctl` of a host with one link, a default route, and a device of ours. */
+const facts: Run = ({ argv }) => {
+  const text = argv.join(' ');
+  if (text.startsWith('sysctl')) return Promise.resolve('0\n');
+  if (text.includes('route')) {
+    return Promise.resolve(
+      text.includes('-6') ? '[]' : '[{"dst":"default","dev":"eth1","protocol":"static"}]',
+    );
+  }
+  return Promise.resolve(
+    JSON.stringify([
+      { ifname: 'eth0', mtu: 9000, addr_info: [{ local: '192.168.1.10' }, { local: 'fd00:0::10' }] },
+      { ifname: 'eth1', mtu: 1500, addr_info: [{ local: '203.0.113.10' }] },
+      { ifname: 'ist-node', mtu: 1500, addr_info: [{ local: '10.1.10.1' }] },
+    ]),
+  );
+};
+
+test('readFacts() finds the link of the node, the smallest MTU on the way out, and no address of ours', async (t) => {
+  const node = {
+    name: 'gw-0',
+    role: 'gateway',
+    addresses: [parseAddress('192.168.1.10')],
+    podCidrs: [],
+  } as const;
+  const { uplink, addresses, families } = await readFacts(facts, node);
+  t.deepEqual(uplink, { device: 'eth0', mtu: 1500, advertised: false });
+  t.deepEqual(families, [4, 6]);
+  t.deepEqual(addresses.map(String), ['192.168.1.10', 'fd00::10', '203.0.113.10']);
+});
+
+test('readFacts() says which addresses it looked for', async (t) => {
+  const node = {
+    name: 'gw-0',
+    role: 'gateway',
+    addresses: [parseAddress('192.168.1.99')],
+    podCidrs: [],
+  } as const;
+  await t.throwsAsync(readFacts(facts, node), {
+    message: /^Cannot act as node "gw-0": this host has none of its addresses 192\.168\.1\.99\./,
+  });
+});
