@@ -7,6 +7,7 @@ import { readSite } from '#site';
 import type { Site } from '#site';
 import type { Context } from './context.ts';
 import { CliError, EXIT } from './exit.ts';
+import { hostNetworks } from './host-networks.ts';
 import { checkJoiningHost } from './join-host.ts';
 import { startProgress } from './progress.ts';
 import { readToken } from './token.ts';
@@ -26,8 +27,15 @@ export async function join(context: Context, options: JoinOptions): Promise<void
   checkGateway(site, options.node ?? hostname());
   const progress = startProgress(context);
   await progress(`Checking this host`, () => checkJoiningHost(run, site));
-  const joined = await progress(`Asking the broker to admit "${site.id}"`, () =>
-    joinClusterset({ token: text, secretsDir: options.secrets, cluster: site.id, signal, now }),
+  const joined = await progress(`Asking the broker to admit "${site.id}"`, async () =>
+    joinClusterset({
+      token: text,
+      secretsDir: options.secrets,
+      cluster: site.id,
+      hostNetworks: await hostNetworks(run),
+      signal,
+      now,
+    }),
   );
   const how = joined.again ? 'Renewed the membership of' : 'Joined as';
   terminal.say(
