@@ -19,13 +19,14 @@ interface Flags {
 
 const NAME = 'demo';
 const SCENARIO = path.join(import.meta.dirname, 'scenarios', 'demo.yaml');
+/** What follows `npm run lab -- `. */
 const TO_TRY = [
-  'npm run lab -- exec east/pod-a ping 10.2.1.2',
-  'npm run lab -- exec east/gw-0 clusterctl show tunnels',
-  'npm run lab -- exec west/worker-1 clusterctl show routes',
-  'npm run lab -- exec edge/gw-1 clusterctl show map',
-  'npm run lab -- down demo',
-];
+  ['exec', 'east/pod-a ping 10.2.1.2'],
+  ['exec', 'east/gw-0 clusterctl show tunnels'],
+  ['exec', 'west/worker-1 clusterctl show routes'],
+  ['exec', 'edge/gw-1 clusterctl show map'],
+  ['down', NAME],
+] as const;
 
 /** The whole demo, cleaned up after however it ends. */
 async function demo(flags: Flags, signal: AbortSignal): Promise<Report> {
@@ -85,10 +86,18 @@ async function main(flags: Flags): Promise<void> {
     const verdict =
       faults.length === 0 ? 'Every pod reached every other by its own address' : faults.join('; ');
     process.stdout.write(`\n${verdict}. ${report.seconds} s.\n`);
-    if (flags.keep === true)
-      process.stdout.write(`\nIt is still running. Try:\n${TO_TRY.map((line) => `  ${line}\n`).join('')}`);
+    if (flags.keep === true) process.stdout.write(await toTry());
   }
   if (faults.length > 0) process.exitCode = 1;
+}
+
+/** A place is looked for in the only lab; where there are others, this one has to be named. */
+async function toTry(): Promise<string> {
+  const which = (await labNames()).length > 1 ? `--lab ${NAME} ` : '';
+  const lines = TO_TRY.map(
+    ([verb, rest]) => `  npm run lab -- ${verb} ${verb === 'exec' ? which : ''}${rest}\n`,
+  );
+  return `\nIt is still running. Try:\n${lines.join('')}`;
 }
 
 try {

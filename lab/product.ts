@@ -1,5 +1,6 @@
 // Runs the product in a lab by the commands that its operators would give on those hosts.
 
+import fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BROKER_PORT } from '#lib/constants';
 import { CommandError } from '#lib/linux';
@@ -23,8 +24,14 @@ export async function startBroker(lab: Lab): Promise<void> {
     if ((await broker.exec(['ss', '-Hltn', `sport = :${BROKER_PORT}`])).trim() !== '') return;
     const running = await lab.processes({ role: 'broker' });
     if (running.length === 0 || Date.now() > until)
-      throw new Error(`Cannot start the broker of lab "${lab.name}": see ${started.log}`);
+      throw new Error(
+        `Cannot start the broker of lab "${lab.name}": ${await lastLine(started.log)}. See ${started.log}`,
+      );
   }
+}
+
+async function lastLine(file: string): Promise<string> {
+  return (await fs.readFile(file, 'utf8')).trim().split('\n').at(-1) || 'it said nothing';
 }
 
 /** Stops it as an operator would; its nats-server has to go with it. */
