@@ -16,6 +16,7 @@ import { JoinError, unreachable } from './errors.ts';
 import { hostNetworks } from './host-networks.ts';
 import { decodeAnswer, encodeRequest } from './message.ts';
 import type { JoinGrant, JoinRefusal } from './message.ts';
+import { reachable } from './reach.ts';
 import { beginJoin, finishJoin, isPending } from './pending.ts';
 import type { PendingJoin } from './pending.ts';
 
@@ -147,19 +148,20 @@ async function exchange(
 
 async function dial(
   token: JoinToken,
-  timeout: number,
+  timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<NatsConnection> {
-  signal?.throwIfAborted();
   const user = Nkey.parse(token.seed);
-  const { urls: servers, ca, jwt, id, cluster } = token;
+  const { urls, ca, jwt, id, cluster } = token;
   try {
+    const servers = await reachable(urls, { timeoutMs, signal });
+    const timeout = Math.ceil(timeoutMs / servers.length);
     const inboxPrefix = `_INBOX_${id}`;
-    const each = Math.ceil(timeout / servers.length);
     const name = `join ${cluster}`;
-    return await connectUser({ servers, ca, name, jwt, user, inboxPrefix, forever: false, timeout: each });
+    return await connectUser({ servers, ca, name, jwt, user, inboxPrefix, forever: false, timeout });
   } catch (cause) {
-    throw unreachable(`join "${cluster}"`, servers, { timeoutMs: timeout, cause });
+    signal?.throwIfAborted();
+    throw unreachable(`join "${cluster}"`, urls, { timeoutMs, cause });
   }
 }
 

@@ -10,6 +10,8 @@ import type { OpenMembership } from '../member/membership.ts';
 import { LOCAL } from '../server/subjects.ts';
 import { signDeparture } from '../trust/revocation.ts';
 import { JoinError, unreachable } from './errors.ts';
+import { reachable } from './reach.ts';
+import type { Reach } from './reach.ts';
 
 export interface LeaveOptions {
   readonly secretsDir: string;
@@ -68,7 +70,7 @@ async function tell(membership: OpenMembership, departure: Uint8Array, options: 
   while (performance.now() < deadline) {
     signal?.throwIfAborted();
     try {
-      return await tellOnce(membership, departure);
+      return await tellOnce(membership, departure, { timeoutMs: REQUEST_MS, signal });
     } catch (error) {
       if (error instanceof JoinError) throw error;
       if (error instanceof errors.AuthorizationError) throw unknownToBroker(action, error);
@@ -93,8 +95,13 @@ function unknownToBroker(action: string, cause: Error): JoinError {
   });
 }
 
-async function tellOnce(membership: OpenMembership, departure: Uint8Array): Promise<void> {
-  const connection = await dial(membership, membership.credentials, () => REQUEST_MS);
+async function tellOnce(
+  membership: OpenMembership,
+  departure: Uint8Array,
+  { timeoutMs, signal }: Reach,
+): Promise<void> {
+  const urls = await reachable(membership.urls, { timeoutMs, signal });
+  const connection = await dial({ urls, ca: membership.ca }, membership.credentials, () => REQUEST_MS);
   try {
     const reply = await connection.request(LOCAL.hot, departure, { timeout: REQUEST_MS });
     if (v.is(ANSWER, reply.json<unknown>())) return;

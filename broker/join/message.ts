@@ -10,7 +10,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import * as v from 'valibot';
 import type { Cidr } from '#lib/ip';
 import type { ClusterId } from '#lib/names';
-import { parseNkeyPublic } from '#lib/nats';
+import { isNkeyPublic } from '#lib/nats';
 import type { NkeyPublic } from '#lib/nats';
 import { cidrs, clusterId, readHeader, text, verifyingKey } from '../trust/header.ts';
 import type { SigningKey, VerifyingKey } from '../trust/keys.ts';
@@ -67,9 +67,9 @@ const REQUEST = v.object({
   token: text(64),
   cluster: clusterId(),
   identity: verifyingKey(),
-  user: v.pipe(
-    text(64),
-    v.transform((user) => parseNkeyPublic(user, 'user')),
+  user: v.custom<NkeyPublic>(
+    (input) => typeof input === 'string' && isNkeyPublic(input, 'user'),
+    'is no user key',
   ),
   hostNetworks: cidrs(),
 });

@@ -67,7 +67,8 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   await readDescription(paths);
   await using stack = new AsyncDisposableStack();
   stack.use(await lockDataDirectory(dir));
-  const description = await describe(paths, options);
+  const described = await describe(paths, options);
+  const description = { ...described, host: await listenable(described.host) };
   const version = await checkProgram(run, natsServer, options.minimumVersion);
   const keys = await readKeys(paths, description.root);
   const roster = await Roster.load(paths, description, keys);
@@ -137,21 +138,34 @@ function localUrl({ host, port }: Description): string {
   return `tls://${local.includes(':') ? `[${local}]` : local}:${port}`;
 }
 
+/** "Every address" means the IPv4 ones on a host without IPv6. */
+async function listenable(host: string): Promise<string> {
+  if (host !== '::') return host;
+  const code = await listenOnce(host, 0).then(() => undefined, codeOf);
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' ? '0.0.0.0' : host;
+}
+
 /** nats-server's own words for it are hard to find in its log. */
-function refuseTakenPort({ host, port }: Description): Promise<void> {
+async function refuseTakenPort({ host, port }: Description): Promise<void> {
+  try {
+    await listenOnce(host, port);
+  } catch (cause) {
+    const reasons: Record<string, string> = {
+      EADDRINUSE: 'it is in use by another program',
+      EACCES: 'ports below 1024 need root',
+      EADDRNOTAVAIL: `"${host}" is not an address of this host`,
+      EAFNOSUPPORT: `this host has no addresses like "${host}"`,
+    };
+    const reason = reasons[codeOf(cause) ?? ''] ?? (cause instanceof Error ? cause.message : String(cause));
+    const next = 'Choose another with --port or --listen';
+    throw new Error(`Cannot listen on port ${port}: ${reason}. ${next}`, { cause });
+  }
+}
+
+function listenOnce(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', (cause) => {
-      const reasons: Record<string, string> = {
-        EADDRINUSE: 'it is in use by another program',
-        EACCES: 'ports below 1024 need root',
-        EADDRNOTAVAIL: `"${host}" is not an address of this host`,
-        EAFNOSUPPORT: `this host has no addresses like "${host}"`,
-      };
-      const reason = reasons[codeOf(cause) ?? ''] ?? cause.message;
-      const next = 'Choose another with --port or --listen';
-      reject(new Error(`Cannot listen on port ${port}: ${reason}. ${next}`, { cause }));
-    });
+    probe.once('error', reject);
     probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
   });
 }

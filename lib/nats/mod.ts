@@ -14,7 +14,7 @@ export type {
 } from './claims.ts';
 export { decodeJwt, encodeJwt, formatCreds } from './jwt.ts';
 export type { DecodedJwt, JwtOptions } from './jwt.ts';
-export { Nkey, parseNkeyPublic, verifyNkey } from './nkey.ts';
+export { isNkeyPublic, Nkey, parseNkeyPublic, verifyNkey } from './nkey.ts';
 export type { NkeyPublic, NkeyRole } from './nkey.ts';
 export { renderServerConfig } from './server-config.ts';
 export type { ServerConfig } from './server-config.ts';

@@ -53,6 +53,15 @@ export function parseNkeyPublic(text: string, role: NkeyRole): NkeyPublic {
   return text;
 }
 
+/** Narrows text to a public key of the given role, checksum included. */
+export function isNkeyPublic(text: string, role: NkeyRole): text is NkeyPublic {
+  try {
+    return parseNkeyPublic(text, role) === text;
+  } catch {
+    return false;
+  }
+}
+
 function isPublic(text: string): text is NkeyPublic {
   return /^[OAUN][A-Z2-7]{55}$/.test(text);
 }
