@@ -1,8 +1,8 @@
 // What stands on the command line, checked before anything is done.
 
 import { InvalidArgumentError } from 'commander';
-import { parseCidr } from '#lib/ip';
-import type { Cidr } from '#lib/ip';
+import { isCidr4, parseCidr, prefixOf } from '#lib/ip';
+import type { Cidr, Cidr4 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import type { ClusterId } from '#lib/names';
 
@@ -26,6 +26,13 @@ export const clusterArgument: (text: string) => ClusterId = checked(parseCluster
 export function cidrsArgument(text: string, before: readonly Cidr[] = []): readonly Cidr[] {
   const parse = checked(parseCidr);
   return [...before, ...text.split(',').map((one) => parse(one.trim()))];
+}
+
+/** Fabric addresses need 22 bits below the prefix. */
+export function fabric4Argument(text: string): Cidr4 {
+  const cidr = checked(parseCidr)(text);
+  if (isCidr4(cidr) && prefixOf(cidr) <= 10) return cidr;
+  throw new InvalidArgumentError('it is not an IPv4 block of /10 or larger');
 }
 
 /** For options that may be repeated, or hold several with commas between. */

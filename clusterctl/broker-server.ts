@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { createBroker, startBroker } from '#broker';
-import { parseCidr } from '#lib/ip';
+import type { Cidr4 } from '#lib/ip';
 import { openLog } from '#lib/log';
 import type { Level } from '#lib/log';
 import type { Context } from './context.ts';
@@ -14,7 +14,7 @@ export interface CreateOptions {
   readonly advertise: readonly string[];
   readonly listen?: string;
   readonly port: number;
-  readonly fabricV4: string;
+  readonly fabricV4: Cidr4;
   readonly output: Format;
 }
 
@@ -32,7 +32,7 @@ export async function createTheBroker({ terminal }: Context, options: CreateOpti
     dir: data,
     advertise,
     port,
-    fabric4: parseCidr(fabricV4),
+    fabric4: fabricV4,
     ...(listen === undefined ? {} : { host: listen }),
   });
   if (output !== 'table') return terminal.out(renderData(output, made));

@@ -92,6 +92,10 @@ test('clusterctl refuses a wrong command line with one line, and the command tha
       'Cannot run "clusterctl broker token": --ttl "24": it is not a number with a unit, write 90s, 15m, 24h or 7d. See: clusterctl broker token --help\n',
     ],
     [
+      'broker create --advertise a --fabric-v4 100.64.0.0/16',
+      'Cannot run "clusterctl broker create": --fabric-v4 "100.64.0.0/16": it is not an IPv4 block of /10 or larger. See: clusterctl broker create --help\n',
+    ],
+    [
       'show clusters -o xml',
       'Cannot run "clusterctl show": --output "xml": it is none of table, json, yaml. See: clusterctl show --help\n',
     ],

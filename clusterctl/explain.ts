@@ -17,12 +17,27 @@ export async function explain(
   words: readonly string[],
 ): Promise<Explanation> {
   if (error instanceof CommanderError) return explainUsage(error, calledCommand(program, words));
-  const stack = program.opts()['debug'] === true && error instanceof Error ? error.stack : undefined;
-  const text = stack ?? (error instanceof Error ? error.message : String(error));
+  const text = textOf(error, program, words);
   if (error instanceof CliError) return { text, exitCode: error.exitCode };
   // Knows the errors of every package, and with them loads every package.
   const { exitCodeOf } = await import('./classify.ts');
   return { text, exitCode: exitCodeOf(error) };
+}
+
+function textOf(error: unknown, program: Command, words: readonly string[]): string {
+  if (!(error instanceof Error)) return String(error);
+  if (program.opts()['debug'] === true) return error.stack ?? error.message;
+  return isSystemError(error) ? systemText(error, calledCommand(program, words)) : error.message;
+}
+
+/** One that nobody has put into a sentence yet: `EACCES: permission denied, open '/x'`. */
+function isSystemError(error: Error): error is Error & { code: string } {
+  return 'code' in error && typeof error.code === 'string' && error.message.startsWith(`${error.code}: `);
+}
+
+function systemText({ code, message }: { code: string; message: string }, command: string): string {
+  const next = code === 'EACCES' || code === 'EPERM' ? '. Run it again with sudo' : '';
+  return `Cannot run "${command}": ${message.slice(code.length + 2).replaceAll("'", '"')}${next}`;
 }
 
 /** Commander's complaint as a sentence of ours, and where to read more. */

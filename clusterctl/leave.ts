@@ -34,7 +34,7 @@ export async function leave(context: Context, options: LeaveOptions): Promise<vo
     await leaveAsCluster(context, options, progress);
   }
   await progress('Removing everything from this host', async () => {
-    await using _ = await lockOf(options.state);
+    await using _ = await lockOf(options.state, context.signal);
     await removeHost(run, options.state);
   });
   terminal.say('Removed everything of Isthmus from this host');
@@ -71,7 +71,7 @@ async function markLeft(directory: string): Promise<void> {
 }
 
 /** The host's lock; a daemon that holds it is given time to end. */
-async function lockOf(state: string): Promise<AsyncDisposable> {
+async function lockOf(state: string, signal: AbortSignal): Promise<AsyncDisposable> {
   const deadline = performance.now() + DAEMON_MS;
   for (;;) {
     try {
@@ -85,7 +85,7 @@ async function lockOf(state: string): Promise<AsyncDisposable> {
           { cause },
         );
       }
-      await delay(100);
+      await delay(100, undefined, { signal });
     }
   }
 }

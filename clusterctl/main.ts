@@ -11,7 +11,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.a
 process.exitCode = await runCli(
   {
     terminal: openTerminal(),
-    run: runCommand,
+    run: (command) => runCommand({ signal: stop.signal, ...command }),
     signal: stop.signal,
     now: () => new Date(),
     env: process.env,

@@ -3,7 +3,14 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { FABRIC4_DEFAULT, BROKER_PORT } from '#lib/constants';
-import { cidrsArgument, clusterArgument, durationArgument, listArgument, portArgument } from './arguments.ts';
+import {
+  cidrsArgument,
+  clusterArgument,
+  durationArgument,
+  fabric4Argument,
+  listArgument,
+  portArgument,
+} from './arguments.ts';
 import type { ClusterId } from '#lib/names';
 import type { MembersOptions, RevokeOptions, TokenOptions } from './broker-members.ts';
 import type { CreateOptions, StartOptions } from './broker-server.ts';
@@ -36,7 +43,12 @@ function addServer(broker: Command, context: Context): void {
     )
     .option('--listen <address>', 'address to listen on (default: all)')
     .option('--port <port>', 'TCP port to listen on', portArgument, BROKER_PORT)
-    .option('--fabric-v4 <cidr>', 'IPv4 block that no cluster and no host uses, a /10', FABRIC4_DEFAULT)
+    .option(
+      '--fabric-v4 <cidr>',
+      'IPv4 block that no cluster and no host uses, a /10',
+      fabric4Argument,
+      fabric4Argument(FABRIC4_DEFAULT),
+    )
     .addOption(outputOption())
     .action(async (options: CreateOptions) =>
       (await import('./broker-server.ts')).createTheBroker(context, options),

@@ -13,8 +13,12 @@ export async function runCli(context: Context, words: readonly string[]): Promis
     await program.parseAsync(words, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
+    if (context.signal.aborted) {
+      context.terminal.say('Interrupted. Running the same command again goes on where this one ended');
+      return EXIT.interrupted;
+    }
     const { text, exitCode } = await explain(error, program, words);
     if (text !== '') context.terminal.say(text);
-    return context.signal.aborted ? EXIT.interrupted : exitCode;
+    return exitCode;
   }
 }

@@ -18,6 +18,11 @@ const STYLES = { head: 'bold', good: 'green', bad: 'red', faint: 'dim' } as cons
 
 /** The real one. Colour only where stdout is a terminal and NO_COLOR does not forbid it, which styleText looks after. */
 export function openTerminal(): Terminal {
+  // Whoever reads our output may have seen enough, as head(1) does: that is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   return {
     out: (text) => void process.stdout.write(text),
     say: (line) => void process.stderr.write(`${line}\n`),
