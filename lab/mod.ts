@@ -10,6 +10,8 @@ export type { ProcessFilter, UpOptions } from './lab.ts';
 export { layout } from './layout.ts';
 export type { LabEnd, LabNode, LabPod, LabSite, Layout, Place, Wire } from './layout.ts';
 export { findLeftovers } from './leftovers.ts';
+export { measureMatrix } from './matrix.ts';
+export type { MatrixOptions, MatrixPair } from './matrix.ts';
 export type { LabProcess, StartOptions } from './processes.ts';
 export {
   createClusterset,
@@ -23,8 +25,6 @@ export {
   stopBroker,
   stopDaemons,
 } from './product.ts';
-export { measureMatrix } from './matrix.ts';
-export type { MatrixOptions, MatrixPair } from './matrix.ts';
 export { checkScenario, parseScenario } from './scenario.ts';
 export type { Scenario, ScenarioInput, SiteScenario } from './scenario.ts';
 export { siteDocument } from './site-files.ts';
