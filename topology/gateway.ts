@@ -188,6 +188,10 @@ function workerPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
   ];
 }
 
+/**
+ * In the table of what is from here as well: rp_filter asks there where an answer is from, and finds it unreachable where
+ * no interface happens to cover this gateway's own ordinal.
+ */
 function transitRoutes(standpoint: Standpoint, self: GatewayNode): Route[] {
   const { own, fabric, families, responders } = standpoint;
   const usable = fabricFamilies(own.index).filter((family) => families.includes(family));
@@ -199,8 +203,10 @@ function transitRoutes(standpoint: Standpoint, self: GatewayNode): Route[] {
         const address = fabricAddress(fabric, family, spot);
         const hop = hopTo(standpoint, family, node);
         if (address === undefined || hop === undefined) return [];
+        const route = { kind: 'unicast', destination: addressCidr(address), metric: 0, ...hop } as const;
         return [
-          { kind: 'unicast', destination: addressCidr(address), table: TABLE_FABRIC, metric: 0, ...hop },
+          { ...route, table: TABLE_FABRIC },
+          { ...route, table: TABLE_HERE },
         ];
       }),
     ),
