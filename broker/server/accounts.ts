@@ -12,6 +12,10 @@ const MEMBER_PAYLOAD = 70_000;
 const MEMBER_CONNECTIONS = 2 * (MAX_GATEWAYS + 2);
 /** Subscriptions of one connection of a member. */
 const MEMBER_SUBSCRIPTIONS = 32;
+/** Connections of all who join at a time: a token that got about must not use up the server. */
+const JOIN_CONNECTIONS = 128;
+/** A joiner listens to its inbox. */
+const JOIN_SUBSCRIPTIONS = 4;
 
 const CLOSED = { ...OPEN_LIMITS, exports: 0, imports: 0, disallow_bearer: true };
 
@@ -51,7 +55,14 @@ export function brokerAccount(): AccountClaims {
 /** The account of those who hold a token and are not members yet. */
 export function joinAccount(self: NkeyPublic, broker: NkeyPublic): AccountClaims {
   const imports: readonly Import[] = [service('join', broker, `${JOIN}.${self}.*`, `${LOCAL.join}.*`)];
-  return account({ limits: { ...CLOSED, payload: MEMBER_PAYLOAD, imports: imports.length }, imports });
+  const limits = {
+    ...CLOSED,
+    subs: JOIN_SUBSCRIPTIONS,
+    conn: JOIN_CONNECTIONS,
+    payload: MEMBER_PAYLOAD,
+    imports: imports.length,
+  };
+  return account({ limits, imports });
 }
 
 /** One member's account. */

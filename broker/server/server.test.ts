@@ -234,6 +234,38 @@ test('startBroker() starts nats-server again when it dies, and members come back
   t.throws(() => process.kill(last, 0), { code: 'ESRCH' }, 'and ends it with itself');
 });
 
+test('startBroker() makes stream and directory anew when the server lost them while it ran', async (t) => {
+  await using bed = await Bed.open();
+  const member = await bed.join('a', ['10.1.0.0/16']);
+  const before = bed.broker.pid ?? 0;
+  process.kill(before, 'SIGSTOP');
+  await rm(join(bed.dir, 'nats', 'store'), { recursive: true });
+  await rm(join(bed.dir, 'nats', 'accounts'), { recursive: true });
+  process.kill(before, 'SIGKILL');
+  const subject = `mc.put.${member.brokerAccount}.dir.a`;
+  const isBack = async (): Promise<boolean> => {
+    const a = await bed.connectMember(member);
+    const entry = await a.request('mc.get', JSON.stringify({ last_by_subj: subject }), { timeout: 300 });
+    return entry.headers?.get('Nats-Subject') === subject;
+  };
+  let back = false;
+  for (let tries = 0; tries < 50 && !back; tries += 1) {
+    back = await isBack().catch(() => false);
+    await sleep(100);
+  }
+  t.true(back);
+});
+
+test('startBroker() ends a server that hangs', async (t) => {
+  await using bed = await Bed.open();
+  const pid = bed.broker.pid ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  const since = performance.now();
+  await bed.stop();
+  t.true(performance.now() - since < 8_000);
+  t.false(await runs(pid));
+});
+
 test('startBroker() ends the nats-server that a killed broker left behind, and no other', async (t) => {
   await using place = await scratch();
   const dir = join(place.dir, 'broker');
