@@ -19,16 +19,24 @@ export function widthOf(family: Family): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
 
-/** One past the largest offset inside a block of such a prefix. */
+/** Every run of low bits, by its length: shifting big integers anew each time costs most of what a block costs. */
+const HOST_BITS: readonly bigint[] = Array.from({ length: 129 }, (_, bits) => (1n << BigInt(bits)) - 1n);
+
+/** The largest offset inside a block of such a prefix: all host bits one. */
+export function hostBits(family: Family, prefix: number): bigint {
+  return HOST_BITS[widthOf(family) - prefix] ?? 0n;
+}
+
+/** How many addresses a block of such a prefix has. */
 export function sizeOf(family: Family, prefix: number): bigint {
-  return 1n << BigInt(widthOf(family) - prefix);
+  return hostBits(family, prefix) + 1n;
 }
 
 /** The block of a prefix that a value lies in: host bits are cleared. */
 export function blockAt(family: Family, value: bigint, prefix: number): Block {
-  const host = BigInt(widthOf(family) - prefix);
-  const first = (value >> host) << host;
-  return { family, prefix, first, last: first + (1n << host) - 1n };
+  const host = hostBits(family, prefix);
+  const last = value | host;
+  return { family, prefix, first: last - host, last };
 }
 
 /** The number that canonical text stands for; what text that is not canonical gives is unspecified, but never an error. */
@@ -89,11 +97,11 @@ function read6(text: string): bigint {
   let at = 0;
   while (at < text.length) {
     if (text.charCodeAt(at) === COLON) {
-      if (text.charCodeAt(at + 1) === COLON) {
+      at += 1;
+      if (text.charCodeAt(at) === COLON) {
         gap = count;
         at += 1;
       }
-      at += 1;
     }
     const end = endOfGroup(text, at);
     if (end > at) {
@@ -102,7 +110,8 @@ function read6(text: string): bigint {
     }
     at = end;
   }
-  return fromGroups(gap < 0 ? groups : spread(groups, count, gap));
+  if (gap >= 0) spread(groups, Math.min(count, 8), gap);
+  return fromGroups(groups);
 }
 
 function endOfGroup(text: string, from: number): number {
@@ -120,17 +129,25 @@ function hex(text: string, from: number, to: number): number {
   return value & 0xffff;
 }
 
-/** Puts the zeros that `::` stands for back between the groups before and after it. */
-function spread(groups: readonly number[], count: number, gap: number): number[] {
-  const all = [0, 0, 0, 0, 0, 0, 0, 0];
-  for (let at = 0; at < gap; at += 1) all[at] = groups[at] ?? 0;
-  for (let at = gap; at < count; at += 1) all[8 - count + at] = groups[at] ?? 0;
-  return all;
+/** Puts the zeros that `::` stands for back: groups behind the gap move to the end. */
+function spread(groups: number[], count: number, gap: number): void {
+  const shift = 8 - count;
+  if (shift === 0) return;
+  for (let at = count - 1; at >= gap; at -= 1) {
+    groups[at + shift] = groups[at] ?? 0;
+    groups[at] = 0;
+  }
 }
 
 function fromGroups(groups: readonly number[]): bigint {
-  const word = (at: number): bigint => BigInt((groups[at] ?? 0) * 65536 + (groups[at + 1] ?? 0));
-  return (((word(0) << 32n) | word(2)) << 64n) | (word(4) << 32n) | word(6);
+  const high = (word(groups, 0) << 32n) | word(groups, 2);
+  // Addresses like fd00:1:: are common: their low half is zero.
+  if (groups[4] === 0 && groups[5] === 0 && groups[6] === 0 && groups[7] === 0) return high << 64n;
+  return (high << 64n) | (word(groups, 4) << 32n) | word(groups, 6);
+}
+
+function word(groups: readonly number[], at: number): bigint {
+  return BigInt((groups[at] ?? 0) * 65_536 + (groups[at + 1] ?? 0));
 }
 
 function write4(value: number): string {
@@ -139,28 +156,43 @@ function write4(value: number): string {
 
 /** RFC 5952: lower case, no leading zeros, `::` for the first longest run of two or more zero groups. */
 function write6(value: bigint): string {
-  const groups: number[] = [];
-  for (const shift of [96n, 64n, 32n, 0n]) {
-    const word = Number((value >> shift) & 0xffff_ffffn);
-    groups.push(word >>> 16, word & 0xffff);
-  }
-  const [start, length] = longestZeros(groups);
-  if (length < 2) return join(groups, 0, 8);
-  return `${join(groups, 0, start)}::${join(groups, start + length, 8)}`;
+  const high = value >> 64n;
+  const low = BigInt.asUintN(64, value);
+  const [a, b] = [Number(high >> 32n), Number(BigInt.asUintN(32, high))];
+  const [c, d] = [Number(low >> 32n), Number(BigInt.asUintN(32, low))];
+  const groups = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff, c >>> 16, c & 0xffff, d >>> 16, d & 0xffff];
+  const end = endOfZeros(groups);
+  const start = end - zerosBefore(groups, end);
+  if (end - start < 2) return join(groups, 0, 8);
+  return `${join(groups, 0, start)}::${join(groups, end, 8)}`;
 }
 
-function longestZeros(groups: readonly number[]): readonly [start: number, length: number] {
-  let best: readonly [number, number] = [0, 0];
+/** Where the first longest run of zero groups ends. */
+function endOfZeros(groups: readonly number[]): number {
+  let best = 0;
+  let end = 0;
   let run = 0;
   for (let at = 0; at < 8; at += 1) {
     run = groups[at] === 0 ? run + 1 : 0;
-    if (run > best[1]) best = [at - run + 1, run];
+    if (run > best) {
+      best = run;
+      end = at + 1;
+    }
   }
-  return best;
+  return end;
+}
+
+function zerosBefore(groups: readonly number[], end: number): number {
+  let start = end;
+  while (start > 0 && groups[start - 1] === 0) start -= 1;
+  return end - start;
 }
 
 function join(groups: readonly number[], from: number, to: number): string {
   let text = '';
-  for (let at = from; at < to; at += 1) text += `${at > from ? ':' : ''}${(groups[at] ?? 0).toString(16)}`;
+  for (let at = from; at < to; at += 1) {
+    if (at > from) text += ':';
+    text += (groups[at] ?? 0).toString(16);
+  }
   return text;
 }
