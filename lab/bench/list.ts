@@ -1,5 +1,19 @@
 // All benchmarks, in the order in which they run.
 
+import { applyBenchmark } from './apply.ts';
 import type { Benchmark } from './benchmark.ts';
+import { capBenchmark } from './cap.ts';
+import { joinBenchmark } from './join.ts';
+import { planBenchmark } from './plan.ts';
+import { roundTripBenchmark } from './round-trip.ts';
+import { lanesBenchmark, throughputBenchmark } from './throughput.ts';
 
-export const BENCHMARKS: readonly Benchmark[] = [];
+export const BENCHMARKS: readonly Benchmark[] = [
+  planBenchmark,
+  applyBenchmark,
+  joinBenchmark,
+  roundTripBenchmark,
+  throughputBenchmark,
+  lanesBenchmark,
+  capBenchmark,
+];
