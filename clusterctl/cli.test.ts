@@ -53,7 +53,6 @@ function contextOf(out: string[], said: string[]): Context {
     run: runCommand,
     signal: new AbortController().signal,
     now: () => new Date(),
-    env: {},
   };
 }
 

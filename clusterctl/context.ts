@@ -10,5 +10,4 @@ export interface Context {
   /** Aborted by the first interrupt. */
   readonly signal: AbortSignal;
   readonly now: () => Date;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -14,7 +14,6 @@ process.exitCode = await runCli(
     run: (command) => runCommand({ signal: stop.signal, ...command }),
     signal: stop.signal,
     now: () => new Date(),
-    env: process.env,
   },
   process.argv.slice(2),
 );
