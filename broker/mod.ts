@@ -17,6 +17,13 @@ export type { Joined, JoinOptions } from './join/join.ts';
 export { joinClusterset } from './join/join.ts';
 export type { LeaveOptions, Left } from './join/leave.ts';
 export { leaveClusterset } from './join/leave.ts';
+export type { Member, MemberOptions } from './member/member.ts';
+export { openMember } from './member/member.ts';
+export type { Membership, MembershipFiles, OpenMembership } from './member/membership.ts';
+export { loadMembership, saveMembership } from './member/membership.ts';
+export type { BrokerStatus } from './member/status.ts';
+export type { Beacon } from './records/beacon.ts';
+export { openBeacon, signBeacon } from './records/beacon.ts';
 export type { CreateBrokerOptions, CreatedBroker } from './server/create.ts';
 export { createBroker } from './server/create.ts';
 export { BrokerRunningError } from './server/lock.ts';
@@ -32,9 +39,6 @@ export {
   rootAuthority,
   signDelegation,
 } from './trust/authority.ts';
-export type { Beacon } from './records/beacon.ts';
-export { openBeacon, signBeacon } from './records/beacon.ts';
-export type { BrokerStatus } from './member/status.ts';
 export type { Certificate, SignedCertificate } from './trust/certificate.ts';
 export { openCertificate, sharedCidr, signCertificate } from './trust/certificate.ts';
 export type { Fabric } from './trust/fabric.ts';
@@ -44,10 +48,6 @@ export { isAccount, parseAccount } from './trust/header.ts';
 export type { VerifyingKey } from './trust/keys.ts';
 export { isVerifyingKey, keyId, parseVerifyingKey, SigningKey } from './trust/keys.ts';
 export { directoryDigest, Ledger } from './trust/ledger.ts';
-export type { Member, MemberOptions } from './member/member.ts';
-export { openMember } from './member/member.ts';
-export type { Membership, MembershipFiles, OpenMembership } from './member/membership.ts';
-export { loadMembership, saveMembership } from './member/membership.ts';
 export { Merge } from './trust/merge.ts';
 export type { RefusalCode } from './trust/refusal.ts';
 export { ALARM_CODES, Refused } from './trust/refusal.ts';
