@@ -13,11 +13,11 @@ export type {
   TunnelId,
 } from './fleet.ts';
 export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
+export { mapTree } from './map.ts';
+export type { Tree } from './map.ts';
 export { clusterGroup, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
-export { mapTree } from './map.ts';
-export type { Tree } from './map.ts';
 export { renderPlan } from './render.ts';
 export { clustersTable, gatewaysTable, routesTable, tunnelsTable } from './show.ts';
 export type { ClusterRow, GatewayRow, RouteRow, TunnelRow } from './show.ts';

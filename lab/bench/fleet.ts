@@ -1,5 +1,6 @@
 // A fleet of many clusters, for benchmarks.
 
+import { FABRIC4_DEFAULT, WIREGUARD_BASE_PORT } from '#lib/constants';
 import { isCidr4, isCidr6, parseAddress, parseCidr } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -14,19 +15,19 @@ export const LANES = 2;
 export function largeFleet(): Fleet {
   const nodes = Array.from({ length: GATEWAYS }, (_, ordinal): Node => {
     const address = parseAddress(`192.0.2.${10 + ordinal}`);
-    const endpoint = { addresses: [address], port: 51820 };
+    const endpoint = { addresses: [address], port: WIREGUARD_BASE_PORT };
     const podCidrs = [parseCidr(`10.0.${ordinal}.0/24`), parseCidr(`fd10:0:${ordinal}::/64`)];
     return { name: `gw-${ordinal}`, role: 'gateway', ordinal, addresses: [address], podCidrs, endpoint };
   });
   return {
-    fabric: fabricOf(parseCidr('100.64.0.0/10'), parseCidr('fdfa:bfab:1::/48')),
+    fabric: fabricOf(parseCidr(FABRIC4_DEFAULT), parseCidr('fdfa:bfab:1::/48')),
     own: {
       id: parseClusterId('own'),
       index: 1,
       podCidrs: [parseCidr('10.0.0.0/18'), parseCidr('fd10::/32')],
       serviceCidrs: [],
       lanes: LANES,
-      listenPort: 51820,
+      listenPort: WIREGUARD_BASE_PORT,
       link: 'vxlan',
       nodes,
     },
@@ -54,7 +55,7 @@ function remoteCluster(index: number): RemoteCluster {
       keys: Array.from({ length: LANES }, (_, lane) => keyOf(index, ordinal, lane)),
       endpoint: {
         addresses: [parseAddress(`198.51.${index >> 7}.${(index & 127) * 2 + ordinal}`)],
-        port: 51820,
+        port: WIREGUARD_BASE_PORT,
       },
     })),
   };
@@ -83,7 +84,7 @@ export function gatewayHost({ remotes }: Fleet): Host {
 /** Another cluster moves its gateways each time: all other remotes are the same objects. */
 export function changed(fleet: Fleet, round: number): Fleet {
   const at = (round * 37) % CLUSTERS;
-  const port = 51820 + round;
+  const port = WIREGUARD_BASE_PORT + round;
   const remotes = fleet.remotes.map((remote, position) => {
     if (position !== at) return remote;
     const gateways = remote.gateways.map((gateway) =>

@@ -6,6 +6,7 @@ import { applyPlan, checkHost, readFacts } from '#host';
 import type { AppliedPlan } from '#host';
 import { siteDocument } from '#lab';
 import type { Lab, LabNode, LabPlace } from '#lab';
+import { FABRIC4_DEFAULT } from '#lib/constants';
 import { isCidr4, isCidr6, parseCidr } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
 import { openWireGuard, PrivateKey } from '#lib/wireguard';
@@ -23,7 +24,7 @@ import type {
   TunnelPlan,
 } from '#topology';
 
-const FABRIC = fabric(parseCidr('100.64.0.0/10'), parseCidr('fdfa:bfab:1::/48'));
+const FABRIC = fabric(parseCidr(FABRIC4_DEFAULT), parseCidr('fdfa:bfab:1::/48'));
 
 /** Which of a host's tunnels are taken to answer. */
 export type Answering = (tunnel: TunnelId, node: LabNode) => boolean;
