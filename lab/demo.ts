@@ -13,33 +13,28 @@ import { saidBy } from './product.ts';
 import { parseScenario } from './scenario.ts';
 
 interface Flags {
+  readonly name: string;
   readonly keep?: boolean;
   readonly json?: boolean;
 }
 
-const NAME = 'demo';
 const SCENARIO = path.join(import.meta.dirname, 'scenarios', 'demo.yaml');
-/** What follows `npm run lab -- `. */
 const TO_TRY = [
-  ['exec', 'east/pod-a ping 10.2.1.2'],
-  ['exec', 'east/gw-0 clusterctl show tunnels'],
-  ['exec', 'west/worker-1 clusterctl show routes'],
-  ['exec', 'edge/gw-1 clusterctl show map'],
-  ['down', NAME],
+  'east/pod-a ping 10.2.1.2',
+  'east/gw-0 clusterctl show tunnels',
+  'west/worker-1 clusterctl show routes',
+  'edge/gw-1 clusterctl show map',
 ] as const;
 
 /** The whole demo, cleaned up after however it ends. */
 async function demo(flags: Flags, signal: AbortSignal): Promise<Report> {
   const started = performance.now();
   const scene = flags.json === true ? SILENT : progress();
-  const keep = flags.keep === true;
+  const { name, keep = false } = flags;
   // What a killed run left behind has the same name.
-  if ((await labNames()).includes(NAME)) await Lab.down(NAME);
+  if ((await labNames()).includes(name)) await Lab.down(name);
   const lab = await scene.step('Building three sites and an internet', async () => {
-    const lab = await Lab.up(parseScenario(await fs.readFile(SCENARIO, 'utf8'), SCENARIO), {
-      name: NAME,
-      signal,
-    });
+    const lab = await Lab.up(parseScenario(await fs.readFile(SCENARIO, 'utf8'), SCENARIO), { name, signal });
     return { value: lab, said: `${lab.layout.places.length} network namespaces: ${describe(lab)}` };
   });
   let isWhole = false;
@@ -86,23 +81,22 @@ async function main(flags: Flags): Promise<void> {
     const verdict =
       faults.length === 0 ? 'Every pod reached every other by its own address' : faults.join('; ');
     process.stdout.write(`\n${verdict}. ${report.seconds} s.\n`);
-    if (flags.keep === true) process.stdout.write(await toTry());
+    if (flags.keep === true) process.stdout.write(await toTry(flags.name));
   }
   if (faults.length > 0) process.exitCode = 1;
 }
 
 /** A place is looked for in the only lab; where there are others, this one has to be named. */
-async function toTry(): Promise<string> {
-  const which = (await labNames()).length > 1 ? `--lab ${NAME} ` : '';
-  const lines = TO_TRY.map(
-    ([verb, rest]) => `  npm run lab -- ${verb} ${verb === 'exec' ? which : ''}${rest}\n`,
-  );
-  return `\nIt is still running. Try:\n${lines.join('')}`;
+async function toTry(name: string): Promise<string> {
+  const which = (await labNames()).length > 1 ? `--lab ${name} ` : '';
+  const lines = [...TO_TRY.map((command) => `exec ${which}${command}`), `down ${name}`];
+  return `\nIt is still running. Try:\n${lines.map((line) => `  npm run lab -- ${line}\n`).join('')}`;
 }
 
 try {
   await new Command('demo')
     .description('Join three sites to one network, on this machine, and take it down again. Needs root.')
+    .option('--name <name>', 'of the lab that it builds; one that exists is removed first', 'demo')
     .option('--keep', 'leave it running, and say what to try')
     .option('--json', 'print one JSON document and nothing else')
     .action(main)

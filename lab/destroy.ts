@@ -24,8 +24,7 @@ export async function destroy(lab: string): Promise<Destroyed> {
   try {
     const ours = new Set((await Promise.all(files.map((file) => file.stat()))).map((stat) => stat.ino));
     const before = await endProcesses(ours);
-    const input = names.map((name) => `netns del ${name}\n`).join('');
-    if (names.length > 0) await runCommand({ argv: ['ip', '-force', '-batch', '-'], input });
+    await removeNames(lab, names);
     // Whoever was on its way in when the first were ended.
     const after = await endProcesses(ours);
     await fs.rm(new Home(lab).root, { recursive: true, force: true });
@@ -33,6 +32,18 @@ export async function destroy(lab: string): Promise<Destroyed> {
     return { processes: before + after, namespaces: names.length };
   } finally {
     await Promise.all(files.map((file) => file.close()));
+  }
+}
+
+/** Another `down` of the same lab may be at work: what counts is that the names are gone. */
+async function removeNames(lab: string, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  try {
+    const input = names.map((name) => `netns del ${name}\n`).join('');
+    await runCommand({ argv: ['ip', '-force', '-batch', '-'], input });
+  } catch (error) {
+    const left = await namespacesOf(lab);
+    if (left.length > 0) throw new Error(`Cannot remove ${left.join(', ')}`, { cause: error });
   }
 }
 

@@ -99,6 +99,7 @@ export class Lab implements AsyncDisposable {
       return lab;
     } catch (error) {
       await lab.down();
+      options.signal?.throwIfAborted();
       throw error;
     }
   }

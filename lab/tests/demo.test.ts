@@ -7,6 +7,8 @@ import { Lab, labNames, measureMatrix, namespacesOf } from '#lab';
 import test from 'ava';
 
 const DEMO = path.resolve('lab/demo.ts');
+/** Somebody may be looking at a demo of their own. */
+const NAME = `t${process.pid % 100_000}-demo`;
 
 interface Ended {
   readonly status: number | null;
@@ -16,7 +18,9 @@ interface Ended {
 
 /** Runs the demo; with `interruptMs`, sends it what Ctrl-C sends, twice as a terminal and npm together do. */
 async function demo(flags: readonly string[], interruptMs?: number): Promise<Ended> {
-  const child = spawn(process.execPath, [DEMO, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [DEMO, '--name', NAME, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const said = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));
@@ -30,10 +34,9 @@ async function demo(flags: readonly string[], interruptMs?: number): Promise<End
   return { status: await promise, ...said };
 }
 
-/** Of the demo, that is: other labs may run on this machine. */
 async function nothingLeft(): Promise<boolean> {
   const files = await fs.readdir('/run/isthmus-lab').catch((): string[] => []);
-  return (await namespacesOf('demo')).length === 0 && !files.includes('demo');
+  return (await namespacesOf(NAME)).length === 0 && !files.includes(NAME);
 }
 
 test.serial(
@@ -73,9 +76,9 @@ test.serial('demo --keep leaves a whole clusterset running, and says how to go o
   const { status, stdout } = await demo(['--keep']);
   t.is(status, 0);
   t.is(stdout.match(/npm run lab -- /g)?.length, 5);
-  t.true((await labNames()).includes('demo'));
-  const pairs = await measureMatrix(await Lab.open('demo'));
+  t.true((await labNames()).includes(NAME));
+  const pairs = await measureMatrix(await Lab.open(NAME));
   t.true(pairs.every((pair) => pair.kept));
-  await Lab.down('demo');
+  await Lab.down(NAME);
   t.true(await nothingLeft());
 });
