@@ -38,9 +38,12 @@ export function isOurNexthop(id: number, protocol: number): boolean {
   return protocol === ROUTE_PROTOCOL && id >= NEXTHOP_BASE && id <= NEXTHOP_LAST;
 }
 
-/** Never lowered, whoever raised it: others on the host may have come to need forwarding meanwhile. */
+/**
+ * Never lowered, whoever raised it: others on the host may have come to need forwarding meanwhile. `accept_ra` with it:
+ * a host that forwards heeds router advertisements at 2 only, and would lose its default route.
+ */
 export function isForwardingKey(key: string): boolean {
-  return /^net\.(?:ipv4\.ip_forward|ipv[46]\.conf\..+\.forwarding)$/.test(key);
+  return /^net\.(?:ipv4\.ip_forward|ipv[46]\.conf\..+\.forwarding|ipv6\.conf\..+\.accept_ra)$/.test(key);
 }
 
 /** A sysctl of one of our own devices goes with the device. */
