@@ -84,7 +84,8 @@ async function batch(
     return [];
   } catch (error) {
     const failed = error instanceof CommandError ? failedLines(error.stderr, lines) : [];
-    if (failed.length > 0) return failed.filter(({ line, reason }) => !isPardoned(line, reason));
+    if (failed.length > 0)
+      return failed.flatMap(({ line, ...failure }) => (isPardoned(line, failure) ? [] : failure));
     const reason = error instanceof Error ? error.message : String(error);
     return [{ what: tool.join(' '), reason }];
   }
@@ -108,7 +109,7 @@ function failedLines(stderr: string, lines: readonly Line[]): FailedLine[] {
   return failed;
 }
 
-function isPardoned(line: Line, reason: string): boolean {
+function isPardoned(line: Line, { reason }: Failure): boolean {
   return line.forgiving === true && GONE.test(reason);
 }
 

@@ -8,16 +8,16 @@ import type { InterfaceAddress, Link, Nexthop, NexthopGroup, Route, Rule } from 
 
 const PROTOCOL = `protocol ${ROUTE_PROTOCOL}`;
 
-/** A WireGuard device gets no link-local address: kernel WireGuard has none, and a TUN device would send through it. */
 export function addLinkLines(link: Link, made: 'here' | 'elsewhere'): string[] {
   const { name, mtu, group } = link;
-  const quiet = link.kind === 'wireguard' ? [`link set dev ${name} addrgenmode none`] : [];
   const add = `link add dev ${name} ${macOf(link)}mtu ${mtu} group ${group} type ${typeOf(link)}`;
-  return [...(made === 'here' ? [add] : []), ...quiet, setLinkLine(link)];
+  return [...(made === 'here' ? [add] : []), ...setLinkLines(link)];
 }
 
-export function setLinkLine({ name, mtu, group }: Link): string {
-  return `link set dev ${name} mtu ${mtu} group ${group} up`;
+/** A WireGuard device gets no link-local address: kernel WireGuard has none, and a TUN device would send through it. */
+export function setLinkLines({ kind, name, mtu, group }: Link): string[] {
+  const quiet = kind === 'wireguard' ? [`link set dev ${name} addrgenmode none`] : [];
+  return [...quiet, `link set dev ${name} mtu ${mtu} group ${group} up`];
 }
 
 function macOf(link: Link): string {

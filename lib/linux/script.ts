@@ -19,7 +19,7 @@ import {
   removeRouteLine,
   routeLine,
   ruleLine,
-  setLinkLine,
+  setLinkLines,
 } from './render-ip.ts';
 import type { Link } from './state.ts';
 
@@ -110,7 +110,7 @@ function makeLinks(changes: Changes, wireguard: 'kernel' | 'userspace'): Step[] 
   const names = changes.links.add.filter(started).map(({ name }) => name);
   const lines = [
     ...changes.links.add.flatMap((link) => addLinkLines(link, started(link) ? 'elsewhere' : 'here')),
-    ...changed(changes.links).map(setLinkLine),
+    ...changed(changes.links).flatMap(setLinkLines),
     ...[...changes.addresses.add, ...changed(changes.addresses)].map(addressLine),
     ...[...changes.neighbours.add, ...changed(changes.neighbours)].map(neighbourLine),
   ];

@@ -41,13 +41,15 @@ export interface StartOptions {
 }
 
 /**
- * Starts a userspace device and ends. wireguard-go, started without `-f`, makes the device, listens for `wg`, and
- * only then lets a child of its own carry on, so the device can be configured when this returns. `setsid` and the
- * redirections cut every tie to us: session, terminal and pipes. A socket that a killed one left is taken over by it.
+ * Starts a userspace device and ends. wireguard-go, started without `-f`, makes the device and its socket and lets a
+ * child of its own carry on. `setsid` and the redirections cut every tie to us: session, terminal and pipes. A socket
+ * that a killed one left is taken over. `wg show` waits for the child's first answer: until then it has not set its own
+ * MTU (1420), which would undo ours.
  */
 const START = `
 mkdir -p "$2" &&
-LOG_LEVEL=error setsid -w ${PROGRAM} "$1" >>"$2/$1.log" 2>&1 </dev/null ||
+LOG_LEVEL=error setsid -w ${PROGRAM} "$1" >>"$2/$1.log" 2>&1 </dev/null &&
+wg show "$1" >/dev/null ||
 { tail -n 1 "$2/$1.log" >&2; exit 1; }`;
 
 /** For `applyState`'s option `wireguard`: resolves once all devices can be configured. */
