@@ -30,6 +30,7 @@ export interface FollowerOptions {
 /** Milliseconds. */
 const TICK = 500;
 const RETRY = 500;
+const ANSWER = 1000;
 /** Withheld slots asked for in one round. */
 const ASKED_AT_ONCE = 16;
 
@@ -39,6 +40,7 @@ export class Follower {
   readonly #beacons = new BeaconWatch();
   readonly #wake = new Wake();
   #connection: NatsConnection | undefined;
+  #isUp = false;
   /** Between two rounds of asking for withheld slots. */
   readonly #asking = new Patience(1000, 60_000);
   #asked = 0;
@@ -54,7 +56,7 @@ export class Follower {
   }
 
   get isInStep(): boolean {
-    return this.#connection !== undefined && !this.#cursor.isBehind;
+    return this.#isUp && !this.#cursor.isBehind;
   }
 
   get gaps(): number {
@@ -75,11 +77,13 @@ export class Follower {
   connected(connection: NatsConnection): void {
     if (connection !== this.#connection) this.#subscribe(connection);
     this.#connection = connection;
+    this.#isUp = true;
     this.#cursor.disconnected();
     this.#wake.ring();
   }
 
   disconnected(): void {
+    this.#isUp = false;
     this.#cursor.disconnected();
   }
 
@@ -89,7 +93,7 @@ export class Follower {
     while (!signal.aborted) {
       await this.#wake.wait(TICK, signal);
       const connection = this.#connection;
-      if (connection === undefined || connection.isClosed() || signal.aborted) continue;
+      if (connection === undefined || !this.#isUp || signal.aborted) continue;
       try {
         this.#suspect();
         await (this.#cursor.isBehind ? this.#read(connection) : this.#askWithheld(connection));
@@ -104,11 +108,20 @@ export class Follower {
     const take = (prefix: string): Subscription =>
       connection.subscribe(`${prefix}.>`, {
         callback: (error, message) => {
-          if (error === null) this.#take(prefix, message);
+          if (error === null) this.#takeSafely(prefix, message);
         },
       });
     take(UPDATE);
     take(EVENT);
+  }
+
+  /** An exception here would end the client's reading loop: one message must not cost the connection. */
+  #takeSafely(prefix: string, message: Msg): void {
+    try {
+      this.#take(prefix, message);
+    } catch (error) {
+      this.#options.log.error({ error, subject: message.subject }, 'an arrival could not be judged');
+    }
   }
 
   #take(prefix: string, message: Msg): void {
@@ -137,7 +150,7 @@ export class Follower {
   /** Reads from the cursor on. What arrives meanwhile is judged as it comes: order does not matter. */
   async #read(connection: NatsConnection): Promise<void> {
     // The server has our subscriptions once it has answered: nothing falls between them and the reading.
-    await connection.flush();
+    await answered(connection.flush());
     const start = this.#cursor.start;
     if (start === 1) this.#resyncs += 1;
     let last = start - 1;
@@ -172,4 +185,12 @@ export class Follower {
       }
     }
   }
+}
+
+/** Fails when the server does not answer in time: the client itself would wait for ever. */
+async function answered(answer: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  const isAnswered = await Promise.race([answer.then(() => true), pause(ANSWER, late.signal)]);
+  late.abort();
+  if (isAnswered !== true) throw new Error('Cannot read the stream: the broker does not answer');
 }

@@ -4,7 +4,7 @@ import type { NatsConnection, Status } from '@nats-io/nats-core';
 import { credsAuthenticator } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import type { Membership, OpenMembership } from './membership.ts';
-import { pause } from './wake.ts';
+import { FOREVER, pause } from './wake.ts';
 
 /** Told of the connection's fate. */
 export interface LinkEvents {
@@ -16,9 +16,11 @@ export interface LinkEvents {
   readonly onFault: (reason: string) => void;
 }
 
-/** First pause after a failure and longest one, in milliseconds; jitter as long again is added to each. */
+/** Milliseconds: first pause after a failure and longest one; up to as long again is added as jitter. */
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 1500;
+/** The longest that closing may take. */
+const CLOSING = 1000;
 
 /**
  * Connects, and connects again whenever the connection ends. Every default of the client that gives up, or that
@@ -32,19 +34,33 @@ export async function keepLinked(
   const backOff = newBackOff();
   while (!signal.aborted) {
     try {
-      await using connection = await dial(membership, membership.credentials, backOff.next);
+      const connection = await dial(membership, membership.credentials, backOff.next);
       backOff.reset();
-      const close = (): void => void connection.close();
-      signal.addEventListener('abort', close, { once: true });
-      events.onUp(connection);
-      for await (const status of connection.status()) report(status, connection, { events, backOff });
-      signal.removeEventListener('abort', close);
+      await serve(connection, signal, { events, backOff });
       if (!signal.aborted) events.onDown('the connection was closed');
     } catch (error) {
       if (!signal.aborted) events.onDown(error instanceof Error ? error.message : String(error));
     }
     if (!signal.aborted) await pause(backOff.next(), signal);
   }
+}
+
+/** Reports on a connection until it is closed for good, or the signal aborts. */
+async function serve(connection: NatsConnection, signal: AbortSignal, reporting: Reporting): Promise<void> {
+  const reports = reportAll(connection, reporting);
+  reporting.events.onUp(connection);
+  const waiting = new AbortController();
+  await Promise.race([connection.closed(), pause(FOREVER, AbortSignal.any([signal, waiting.signal]))]);
+  waiting.abort();
+  // Not drained, as its disposal would: that waits for a server, and a connection being made again may have none.
+  await Promise.race([
+    Promise.all([connection.close(), reports]),
+    pause(CLOSING, AbortSignal.timeout(CLOSING)),
+  ]);
+}
+
+async function reportAll(connection: NatsConnection, reporting: Reporting): Promise<void> {
+  for await (const status of connection.status()) report(status, connection, reporting);
 }
 
 /** One connection with these credentials. TLS always, and only with the authority that the join pinned. */
@@ -71,30 +87,36 @@ export function dial(
   });
 }
 
+interface Reporting {
+  readonly events: LinkEvents;
+  readonly backOff: BackOff;
+}
+
 interface BackOff {
   readonly next: () => number;
   readonly reset: () => void;
 }
 
+/**
+ * Pauses that grow with the time since all was well. The client asks anew whenever a pause is over and waits on if the
+ * answer has grown by more than the pause; so the answer depends on the time alone, and the jitter stays for one outage.
+ */
 function newBackOff(): BackOff {
-  let ms = FIRST_PAUSE;
+  let since: number | undefined;
+  let jitter = 1;
   return {
     next: () => {
-      const wait = ms * (1 + Math.random());
-      ms = Math.min(ms * 1.5, LONGEST_PAUSE);
-      return wait;
+      if (since === undefined) jitter = 1 + Math.random();
+      since ??= performance.now();
+      return Math.min(Math.max((performance.now() - since) / 4, FIRST_PAUSE), LONGEST_PAUSE) * jitter;
     },
     reset: () => {
-      ms = FIRST_PAUSE;
+      since = undefined;
     },
   };
 }
 
-function report(
-  status: Status,
-  connection: NatsConnection,
-  { events, backOff }: { readonly events: LinkEvents; readonly backOff: BackOff },
-): void {
+function report(status: Status, connection: NatsConnection, { events, backOff }: Reporting): void {
   if (status.type === 'reconnect') {
     backOff.reset();
     events.onUp(connection);
