@@ -64,5 +64,6 @@ function forwarding({ host, families, kernel }: Standpoint): [string, string][] 
 
 function sourceMissing({ node, source }: Standpoint, family: Family): NonNullable<Piece['conditions']> {
   if (source[family] !== undefined) return [];
-  return [condition('IST_SOURCE_MISSING', node.name, { node: node.name, family: `IPv${family}` })];
+  const about = `${node.name} IPv${family}`;
+  return [condition('IST_SOURCE_MISSING', about, { node: node.name, family: `IPv${family}` })];
 }

@@ -1,9 +1,10 @@
 // The heart: a fleet and a host in, the whole wanted network state of that host out.
 // This module is pure.
 
-import type { Admitted } from './claims.ts';
-import { createClaims } from './claims.ts';
+import type { Condition } from '#lib/conditions';
 import { MARK_OUTER } from '#lib/constants';
+import { createClaims } from './claims.ts';
+import type { Admitted } from './claims.ts';
 import type { Fleet, Host } from './fleet.ts';
 import { gatewayPerspective } from './gateway.ts';
 import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
@@ -65,7 +66,7 @@ function plannerFrom(standpoint: Standpoint): Planner {
       network: { ...lists, sysctls: Object.fromEntries(sysctls), nftables: perspective.ruleset(far) },
       devices: [...bySlot].map(([slot, peers]) => deviceOf(standpoint, slot, peers)),
       tunnels,
-      conditions,
+      conditions: distinct(conditions),
       remoteCidrs: guarded,
     };
   };
@@ -121,6 +122,11 @@ function groupPeers(peers: readonly SlottedPeer[]): Map<Slot, SlottedPeer['peer'
   const sorted = new Map<Slot, SlottedPeer['peer'][]>();
   bySlot.forEach((list, slot) => sorted.set(slot, list));
   return sorted;
+}
+
+/** A node that lacks an address lacks it for each device that leads there: said once. */
+function distinct(conditions: readonly Condition[]): readonly Condition[] {
+  return [...new Map(conditions.map((each) => [`${each.code} ${each.about}`, each])).values()];
 }
 
 function deviceOf({ own }: Standpoint, slot: Slot, peers: DevicePlan['peers']): DevicePlan {

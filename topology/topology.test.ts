@@ -382,7 +382,8 @@ test('plan() refers to nothing that it does not make', (t) => {
 });
 
 test('plan() says nothing twice', (t) => {
-  forEveryPlan(({ network: { links, addresses, neighbours, nexthops, groups, routes, rules }, tunnels }) => {
+  forEveryPlan(({ network, tunnels, conditions }) => {
+    const { links, addresses, neighbours, nexthops, groups, routes, rules } = network;
     const once = (names: readonly (string | number)[]): boolean => t.is(new Set(names).size, names.length);
     once(links.map(({ name }) => name));
     once(addresses.map(({ device, address }) => `${device} ${address}`));
@@ -391,6 +392,7 @@ test('plan() says nothing twice', (t) => {
     once(routes.map(({ table, destination, metric }) => `${table} ${destination} ${metric}`));
     once(rules.map((rule) => JSON.stringify(rule)));
     once(tunnels.map(({ id }) => id));
+    once(conditions.map(({ code, about }) => `${code} ${about}`));
   });
 });
 
@@ -647,7 +649,10 @@ test('plan() sends nothing to a remote without gateways, and guards it', (t) => 
 
 test('plan() says what is weak: no source, no common family, a small MTU, a link without addresses', (t) => {
   const bare = { ...WEST, nodes: WEST.nodes.map((each) => ({ ...each, podCidrs: [] })) };
-  t.deepEqual(codes(planOf(bare, [], 'gw-0')), ['IST_SOURCE_MISSING gw-0', 'IST_SOURCE_MISSING gw-0']);
+  t.deepEqual(codes(planOf(bare, [], 'gw-0')), [
+    'IST_SOURCE_MISSING gw-0 IPv4',
+    'IST_SOURCE_MISSING gw-0 IPv6',
+  ]);
   const six = { ...OUTPOST, podCidrs: [parseCidr('fd10:4::/32')] };
   t.deepEqual(codes(planOf(EDGE, [six], 'gw-0')), ['IST_FAMILY_UNSHARED outpost']);
   t.deepEqual(codes(planOf(WEST, [], 'gw-0', { uplink: { device: 'eth0', mtu: 1320 } })), [
