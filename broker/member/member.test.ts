@@ -6,19 +6,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import * as fc from 'fast-check';
+import * as v from 'valibot';
 import { parseAddress, parseCidr } from '#lib/ip';
 import { openLog } from '#lib/log';
 import { parsePublicKey } from '#lib/wireguard';
 import { issueToken, revokeMember } from '../agent/manage.ts';
 import { joinClusterset } from '../join/join.ts';
+import { MANIFEST, MANIFEST_LIMIT } from '../records/manifest.ts';
 import { createBroker } from '../server/create.ts';
 import type { Broker } from '../server/start.ts';
 import { startBroker } from '../server/start.ts';
+import { openRecord, recordContent } from '../trust/record.ts';
 import type { ClustersetView, GatewayView } from '../view.ts';
 import { openCounters } from './counters.ts';
 import { Cursor } from './cursor.ts';
 import type { Member } from './member.ts';
 import { openMember } from './member.ts';
+import { loadMembership } from './membership.ts';
 import { Patience } from './patience.ts';
 import { loadFrames, Store } from './store.ts';
 
@@ -322,9 +326,11 @@ test.serial('openMember() notices a broker that hangs, keeps everything, and cat
 test.serial(
   'openMember() drops a revoked member within a second, and keeps it out over restarts and a wipe',
   async (t) => {
-    const { bed, east, west } = await threeClusters(t);
-    await revokeMember({ dir: bed.brokerDir, cluster: 'edge', reason: 'stolen' });
+    const { bed, east, west, edge } = await threeClusters(t);
+    const revoking = revokeMember({ dir: bed.brokerDir, cluster: 'edge', reason: 'stolen' });
     const ms = await eventually(t, () => east.sees, 'east east:41001 west west:42001', 1000);
+    await revoking;
+    await eventually(t, () => edge.member.status().connected, false, 1000);
     t.log(`revoked member dropped after ${Math.round(ms)} ms`);
     t.deepEqual(
       east.member.view().revoked.map(({ cluster }) => String(cluster)),
@@ -349,6 +355,19 @@ test.serial(
     const second = await bed.open(t, 'east', 'gw-1');
     await second.publish(41_101, 1);
     await eventually(t, () => west.sees, 'east east:41001 east:41101 edge edge:43001 west west:42001');
+    const account = (await loadMembership(join(bed.dir, 'east', 'secrets'))).own.account;
+    const listed = async (): Promise<readonly string[]> => {
+      const { frames } = await loadFrames(join(bed.dir, 'west', 'gw-0', 'records'));
+      const last = frames.findLast(({ subject }) => subject === `mc.put.${account}.m`);
+      const content = last === undefined ? undefined : recordContent(openRecord(last.bytes), MANIFEST_LIMIT);
+      const parsed = v.safeParse(MANIFEST, content);
+      return parsed.success ? parsed.output.slots.map(({ slot }) => slot) : [];
+    };
+    const list = async (wanted: string): Promise<void> => {
+      for (let left = 300; left > 0 && (await listed()).join() !== wanted; left -= 1) await sleep(10);
+      t.is((await listed()).join(), wanted);
+    };
+    await list('gw.0,gw.1');
     await second.member.withdraw();
     await eventually(t, () => west.sees, 'east east:41001 edge edge:43001 west west:42001', 2000);
     await second.close();
