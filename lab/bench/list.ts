@@ -3,7 +3,9 @@
 import { applyBenchmark } from './apply.ts';
 import type { Benchmark } from './benchmark.ts';
 import { capBenchmark } from './cap.ts';
+import { convergenceBenchmark } from './convergence.ts';
 import { joinBenchmark } from './join.ts';
+import { memoryBenchmark } from './memory.ts';
 import { planBenchmark } from './plan.ts';
 import { roundTripBenchmark } from './round-trip.ts';
 import { lanesBenchmark, throughputBenchmark } from './throughput.ts';
@@ -11,7 +13,9 @@ import { lanesBenchmark, throughputBenchmark } from './throughput.ts';
 export const BENCHMARKS: readonly Benchmark[] = [
   planBenchmark,
   applyBenchmark,
+  memoryBenchmark,
   joinBenchmark,
+  convergenceBenchmark,
   roundTripBenchmark,
   throughputBenchmark,
   lanesBenchmark,
