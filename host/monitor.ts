@@ -4,8 +4,15 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { NEXTHOP_BASE, NEXTHOP_LAST, ROUTE_PROTOCOL, RULE_FABRIC_NONE, RULE_VIA } from '#lib/constants';
-import { isOurDevice } from '#lib/linux';
+import {
+  NEXTHOP_BASE,
+  NEXTHOP_LAST,
+  NFT_TABLE,
+  ROUTE_PROTOCOL,
+  RULE_FABRIC_NONE,
+  RULE_VIA,
+} from '#lib/constants';
+import { isOurDevice, systemPath } from '#lib/linux';
 
 /**
  * `facts`: a link or address of somebody else changed, which plans start from. `damage`: something of ours went.
@@ -19,30 +26,51 @@ export interface MonitorOptions {
   readonly changed: (what: KernelChange) => void;
 }
 
-/** Milliseconds until a monitor that ended (its socket overran, `ip` was replaced) is started again. */
+/** Milliseconds until a monitor that ended (its socket overran, the program was replaced) is started again. */
 const RESTART_MS = 1000;
+
+type Classify = (line: string) => KernelChange | undefined;
+
+/**
+ * What is listened to. Of nftables only the end of tables, which is what `nft flush ruleset` leaves: others change rules
+ * all day, and damage within our table is found by the next look.
+ */
+const MONITORS: readonly (readonly [argv: readonly string[], classify: Classify])[] = [
+  [['ip', '-oneline', 'monitor', 'link', 'address', 'route', 'nexthop', 'rule'], kernelChange],
+  [
+    ['nft', 'monitor', 'destroy', 'tables'],
+    (line) => (line === `delete table inet ${NFT_TABLE}` ? 'damage' : undefined),
+  ],
+];
 
 /** Watches until the signal aborts. A gap in the watching counts as a change. */
 export async function watchKernel(options: MonitorOptions): Promise<void> {
   const { signal, changed } = options;
-  while (!signal.aborted) {
-    await watchOnce(options);
-    if (signal.aborted) return;
-    await delay(RESTART_MS, undefined, { signal }).catch(() => undefined);
-    changed('facts');
-  }
+  const watch = async ([argv, classify]: (typeof MONITORS)[number]): Promise<void> => {
+    while (!signal.aborted) {
+      await watchOnce(argv, classify, options);
+      await delay(RESTART_MS, undefined, { signal }).catch(() => undefined);
+      if (!signal.aborted) changed('facts');
+    }
+  };
+  await Promise.all(MONITORS.map(watch));
 }
 
-function watchOnce({ signal, changed }: MonitorOptions): Promise<void> {
+/** The kernel ends the child with us, however we end: one that has nothing to say would never notice. */
+function watchOnce(
+  argv: readonly string[],
+  classify: Classify,
+  { signal, changed }: MonitorOptions,
+): Promise<void> {
   return new Promise((resolve) => {
-    const child = spawn('ip', ['-oneline', 'monitor', 'link', 'address', 'route', 'nexthop', 'rule'], {
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...argv], {
       stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, LC_ALL: 'C' },
+      env: { ...process.env, PATH: systemPath(), LC_ALL: 'C' },
     });
     const stop = (): void => void child.kill();
     signal.addEventListener('abort', stop, { once: true });
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const what = kernelChange(line);
+      const what = classify(line);
       if (what !== undefined) changed(what);
     });
     const end = (): void => {

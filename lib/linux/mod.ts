@@ -16,7 +16,7 @@ export type { Counter } from './parse-nft.ts';
 export type { ReadOptions } from './read.ts';
 export { readState } from './read.ts';
 export type { Command, Run } from './run.ts';
-export { CommandError, inNamespace, runCommand } from './run.ts';
+export { CommandError, inNamespace, runCommand, systemPath } from './run.ts';
 export type {
   InterfaceAddress,
   Link,

@@ -88,7 +88,7 @@ export const runCommand: Run = (command) =>
  * Without `node_modules/.bin`, which npm puts first: a package there calls its program `nft`. With the system's
  * directories last, which an unprivileged shell's PATH often lacks.
  */
-function systemPath(): string {
+export function systemPath(): string {
   const path = (process.env['PATH'] ?? '')
     .split(':')
     .filter((directory) => !directory.endsWith('/node_modules/.bin'));
