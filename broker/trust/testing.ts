@@ -1,5 +1,6 @@
 // A clusterset made in memory, for tests: what honest parties sign, and the means to be dishonest.
 
+import { WIREGUARD_BASE_PORT } from '#lib/constants';
 import type { Cidr } from '#lib/ip';
 import { parseCidr } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -44,7 +45,7 @@ export interface TestClusterset {
 }
 
 /** The contents of a record for gateway 0 that everybody accepts. */
-export function gatewayContent(cluster: Certificate, port = 51820): Record<string, unknown> {
+export function gatewayContent(cluster: Certificate, port = WIREGUARD_BASE_PORT): Record<string, unknown> {
   return {
     ordinal: 0,
     keys: [createHash('sha256').update(`${cluster.cluster} ${port}`).digest('base64')],

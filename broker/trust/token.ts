@@ -6,7 +6,7 @@
 // what was pasted: cut off, altered on the way, or not one of ours at all.
 
 import type { Cidr, Cidr4 } from '#lib/ip';
-import { isCidr4, parseCidr } from '#lib/ip';
+import { isCidr4, parseCidr, prefixOf } from '#lib/ip';
 import type { ClusterId } from '#lib/names';
 import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -68,7 +68,7 @@ const SCHEMA = v.object({
   ca: text(8192),
   root: verifyingKey(),
   brokerAccount: account(),
-  fabric4: v.custom<Cidr4>((input) => typeof input === 'string' && isFabric4(input), 'is no IPv4 CIDR'),
+  fabric4: v.custom<Cidr4>((input) => typeof input === 'string' && isFabric4(input), 'is no IPv4 /10'),
   id: text(64),
   secret: text(128),
   jwt: text(8192),
@@ -153,7 +153,7 @@ function inflate(body: string): unknown {
 function isFabric4(input: string): boolean {
   try {
     const cidr = parseCidr(input);
-    return isCidr4(cidr) && cidr === input;
+    return isCidr4(cidr) && prefixOf(cidr) === 10 && cidr === input;
   } catch {
     return false;
   }

@@ -68,6 +68,9 @@ test('fabricOf() gives every clusterset a /48 of its own inside fd00::/8, always
   t.regex(fabricOf('a').v6, /^fd[0-9a-f]{2}:[0-9a-f:]+\/48$/);
   t.not(fabricOf('a').v6, fabricOf('b').v6);
   t.is(String(fabricOf('a').v4), '100.64.0.0/10');
+  for (const other of ['100.64.0.0/11', '100.0.0.0/8', 'fd00::/10', 'x']) {
+    t.throws(() => fabricOf('a', other), { instanceOf: SyntaxError });
+  }
 });
 
 test('admit() accepts a member, its record, and the next version of it', (t) => {
