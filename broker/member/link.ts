@@ -34,7 +34,8 @@ export async function keepLinked(
   const backOff = newBackOff();
   while (!signal.aborted) {
     try {
-      const connection = await dial(membership, membership.credentials, backOff.next);
+      const connection = await unless(signal, dial(membership, membership.credentials, backOff.next));
+      if (connection === undefined) return;
       backOff.reset();
       await serve(connection, signal, { events, backOff });
       if (!signal.aborted) events.onDown('the connection was closed');
@@ -45,18 +46,43 @@ export async function keepLinked(
   }
 }
 
+/** The client cannot be told to stop dialling: a connection that comes too late is closed by itself. */
+async function unless(
+  signal: AbortSignal,
+  dialled: Promise<NatsConnection>,
+): Promise<NatsConnection | undefined> {
+  const connection = await within(FOREVER, dialled, signal);
+  if (connection === undefined || signal.aborted)
+    void dialled.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+  return signal.aborted ? undefined : connection;
+}
+
+/** What was promised; undefined after `ms`, or once the signal aborts. */
+async function within<Result>(
+  ms: number,
+  promised: Promise<Result>,
+  signal?: AbortSignal,
+): Promise<Result | undefined> {
+  const waiting = new AbortController();
+  const ended = signal === undefined ? waiting.signal : AbortSignal.any([signal, waiting.signal]);
+  const late = pause(ms, ended).then(() => undefined);
+  try {
+    return await Promise.race([promised, late]);
+  } finally {
+    waiting.abort();
+  }
+}
+
 /** Reports on a connection until it is closed for good, or the signal aborts. */
 async function serve(connection: NatsConnection, signal: AbortSignal, reporting: Reporting): Promise<void> {
   const reports = reportAll(connection, reporting);
   reporting.events.onUp(connection);
-  const waiting = new AbortController();
-  await Promise.race([connection.closed(), pause(FOREVER, AbortSignal.any([signal, waiting.signal]))]);
-  waiting.abort();
+  await within(FOREVER, connection.closed(), signal);
   // Not drained, as its disposal would: that waits for a server, and a connection being made again may have none.
-  await Promise.race([
-    Promise.all([connection.close(), reports]),
-    pause(CLOSING, AbortSignal.timeout(CLOSING)),
-  ]);
+  await within(CLOSING, Promise.all([connection.close(), reports]));
 }
 
 async function reportAll(connection: NatsConnection, reporting: Reporting): Promise<void> {
