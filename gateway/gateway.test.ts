@@ -33,7 +33,7 @@ nodes:
 `,
   'site.yaml',
 );
-const KEY = parsePublicKey(`${Buffer.alloc(32, 7).toString('base64')}`);
+const KEY = parsePublicKey(Buffer.alloc(32, 7).toString('base64'));
 
 function cidr4(text: string): Cidr4 {
   const cidr = parseCidr(text);

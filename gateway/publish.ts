@@ -1,5 +1,6 @@
 // What route agents need to know, kept in the site directory as this gateway knows it.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { ClusterId } from '#lib/names';
 import { SiteReader, removeCluster, renderCluster, writeCluster, writeClusterset } from '#site';
 import type { ClustersetFile } from '#site';
@@ -26,7 +27,7 @@ interface Compared {
 
 /** What to publish. */
 export interface Knowledge {
-  readonly clusterset: ClustersetFile;
+  readonly clusterset: Omit<ClustersetFile, 'clusters'>;
   readonly remotes: readonly RemoteCluster[];
   /** The broker has confirmed that there are no other clusters: silence never removes a file. */
   readonly complete: boolean;
@@ -48,33 +49,41 @@ export class Publisher {
   }
 
   /**
+   * Files come before the list that names them, and go after it: a reader that finds a listed file missing knows that
+   * it was lost.
    * @returns milliseconds after which to call again, because something differs that has not settled; undefined when all is as known
    * @throws {Error} for the first file that cannot be written; the others were
    */
-  async publish(knowledge: Knowledge): Promise<number | undefined> {
-    const known = new Map(knowledge.remotes.map((remote) => [remote.id, remote]));
-    const { clusters } = await this.#reader.read();
-    const held = new Map(clusters.map((cluster) => [cluster.id, cluster]));
-    const failures: unknown[] = [];
-    await writeClusterset(this.#directory, knowledge.clusterset).catch((error: unknown) =>
-      failures.push(error),
+  async publish({ clusterset, remotes, complete }: Knowledge): Promise<number | undefined> {
+    const known = new Map(remotes.map((remote) => [remote.id, remote]));
+    const written = await this.#reader.written();
+    const held = new Map(written.clusters.map((cluster) => [cluster.id, cluster]));
+    const ids = [...new Set([...known.keys(), ...held.keys()])].toSorted((a, b) => (a < b ? -1 : 1));
+    const patience = new Map(
+      ids.map((id) => [id, this.#patience(this.#compare(id, known.get(id), held.get(id)), id, complete)]),
     );
-    let wait: number | undefined;
-    for (const id of new Set([...known.keys(), ...held.keys()])) {
-      const left = this.#patience(this.#compare(id, known.get(id), held.get(id)), id, knowledge.complete);
-      if (left === 0) {
-        await this.#write(id, known.get(id)).catch((error: unknown) => failures.push(error));
-      } else if (left !== undefined) wait = Math.min(wait ?? left, left);
-    }
+    const due = ids.filter((id) => patience.get(id) === 0);
+    const gone = due.filter((id) => !known.has(id));
+    const clusters = ids.filter((id) => !gone.includes(id) && (held.has(id) || due.includes(id)));
+    const failures: unknown[] = [];
+    const attempt = (work: Promise<unknown>): Promise<unknown> =>
+      work.catch((error: unknown) => failures.push(error));
+    for (const remote of remotes) if (due.includes(remote.id)) await attempt(this.#write(remote));
+    const next = { ...clusterset, clusters };
+    if (!isDeepStrictEqual(written.clusterset, next)) await attempt(writeClusterset(this.#directory, next));
+    for (const id of gone) await attempt(this.#remove(id));
     this.#before = known;
     if (failures.length > 0) throw failures[0];
-    return wait;
+    const waits = [...patience.values()].flatMap((left) => (left === undefined || left === 0 ? [] : left));
+    return waits.length === 0 ? undefined : Math.min(...waits);
   }
 
   /** Tells the cluster's other hosts that it has left: each removes what it holds. */
   async leave(): Promise<void> {
-    const { clusterset, clusters } = await this.#reader.read();
-    if (clusterset !== undefined) await writeClusterset(this.#directory, { ...clusterset, left: true });
+    const { clusterset, clusters } = await this.#reader.written();
+    if (clusterset !== undefined) {
+      await writeClusterset(this.#directory, { ...clusterset, clusters: [], left: true });
+    }
     for (const { id } of clusters) await removeCluster(this.#directory, id);
   }
 
@@ -95,18 +104,22 @@ export class Publisher {
       this.#differsSince.delete(id);
       return undefined;
     }
-    const isNews = this.#before !== undefined && this.#before.get(id) !== known;
-    if (isNews || held === undefined) return 0;
+    const isNews = this.#before === undefined ? held === undefined : this.#before.get(id) !== known;
+    if (isNews) return 0;
     if (known === undefined && !complete) return undefined;
     const since = this.#differsSince.get(id) ?? this.#now();
     this.#differsSince.set(id, since);
     return Math.max(0, since + SETTLE_MS - this.#now());
   }
 
-  async #write(id: ClusterId, known: RemoteCluster | undefined): Promise<void> {
-    if (known === undefined) await removeCluster(this.#directory, id);
-    else await writeCluster(this.#directory, known);
+  async #write(known: RemoteCluster): Promise<void> {
+    await writeCluster(this.#directory, known);
+    this.#differsSince.delete(known.id);
+  }
+
+  async #remove(id: ClusterId): Promise<void> {
+    await removeCluster(this.#directory, id);
     this.#differsSince.delete(id);
-    if (known === undefined) this.#compared.delete(id);
+    this.#compared.delete(id);
   }
 }

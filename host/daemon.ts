@@ -74,7 +74,7 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   await loop.run();
   stop.abort();
   await Promise.all(running);
-  log.info('Stopped; the kernel keeps forwarding');
+  log.info('Stopped; what the kernel holds stays');
 }
 
 function serve(

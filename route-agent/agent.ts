@@ -25,6 +25,8 @@ export class Agent implements DaemonParts {
   readonly sources: DaemonParts['sources'];
   #facts: HostFacts | undefined;
   #applied: AppliedPlan | undefined;
+  /** What the site directory said last of the own cluster. */
+  #phase: 'unknown' | 'joined' | 'left' = 'unknown';
   #fleet: Fleet | undefined;
   #host: Host | undefined;
 
@@ -47,6 +49,10 @@ export class Agent implements DaemonParts {
     );
     tools.conditions.set('site', faults);
     if (directory.clusterset?.left === true) return await this.#leave();
+    const [missing] = directory.missing;
+    // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
+    if (missing !== undefined)
+      throw new Error(`Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost`);
     const fleet = fleetFromSite(directory);
     const file = `${flags.site}/${CLUSTERSET_FILE}`;
     const isWaiting = fleet === undefined && this.#applied === undefined;
@@ -56,6 +62,7 @@ export class Agent implements DaemonParts {
     );
     // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
     if (fleet === undefined) return {};
+    this.#phase = 'joined';
     this.#facts ??= await readFacts(run, workerNode(directory.site, flags.node));
     const host = { node: flags.node, ...this.#facts, resilient, healthy: new Set<never>() };
     const planned = this.#plan(fleet, host);
@@ -77,6 +84,7 @@ export class Agent implements DaemonParts {
   }
 
   ready(): string | undefined {
+    if (this.#phase === 'left') return 'the cluster has left';
     if (this.#applied === undefined) return 'no plan has been applied yet';
     return this.#applied.failures[0] && `the plan is incomplete: ${this.#applied.failures[0].reason}`;
   }
@@ -92,10 +100,16 @@ export class Agent implements DaemonParts {
     await Promise.resolve();
   }
 
+  /** The host is as it was before us. The agent stays, for the day that the cluster joins again. */
   async #leave(): Promise<Again> {
     const { run, flags, tools } = this.#options;
+    if (this.#phase === 'left') return {};
     await removeHost(run, flags.state);
     tools.log.info('The cluster has left: everything is removed from this host');
-    return { done: true };
+    tools.conditions.set('plan', []);
+    this.#phase = 'left';
+    this.#applied = undefined;
+    this.#fleet = undefined;
+    return {};
   }
 }

@@ -16,6 +16,6 @@ export function fleetFromSite({ site, clusterset, clusters }: SiteDirectory): Fl
   return {
     fabric: clusterset.fabric,
     own: ownCluster(site, clusterset.index),
-    remotes: clusters.filter(({ id }) => id !== site.id),
+    remotes: clusters.filter(({ id }) => clusterset.clusters.includes(id) && id !== site.id),
   };
 }

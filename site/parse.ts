@@ -18,6 +18,8 @@ export interface ClustersetFile {
   readonly cluster: ClusterId;
   readonly index: number;
   readonly fabric: FabricPrefixes;
+  /** The other clusters, each with a file of its own: one that is listed and not there has been lost, not removed. */
+  readonly clusters: readonly ClusterId[];
   /** The cluster has left the clusterset: its hosts remove what they hold. */
   readonly left: boolean;
 }

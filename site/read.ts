@@ -2,6 +2,7 @@
 
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
 import { SiteError } from './error.ts';
 import { parseCluster, parseClusterset, parseSite } from './parse.ts';
@@ -17,8 +18,10 @@ export interface SiteDirectory {
   readonly site: Site;
   /** Absent until a gateway has written it. */
   readonly clusterset: ClustersetFile | undefined;
-  /** Other clusters, sorted by id. */
+  /** Other clusters, sorted by id; one whose file was lost since the last reading is among them. */
   readonly clusters: readonly RemoteCluster[];
+  /** Listed in `clusterset.yaml`, without a file that can be used, now or before. */
+  readonly missing: readonly ClusterId[];
   /** Files that gateways write and that cannot be used: the last usable content counts, where there was one. */
   readonly faults: readonly Error[];
 }
@@ -83,6 +86,8 @@ export class SiteReader {
   readonly #own = new FileCache(parseSite);
   readonly #clusterset = new FileCache(parseClusterset);
   readonly #clusters = new FileCache(parseNamed);
+  /** The clusters of the last reading. */
+  #recalled: readonly RemoteCluster[] = [];
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -94,11 +99,23 @@ export class SiteReader {
    */
   async read(): Promise<SiteDirectory> {
     const site = await this.site();
+    const { clusterset, clusters, faults } = await this.written();
+    const usable = new Map(clusters.map((cluster) => [cluster.id, cluster]));
+    const lost = (clusterset?.clusters ?? []).filter((id) => !usable.has(id));
+    const recalled = this.#recalled.filter(({ id }) => lost.includes(id));
+    this.#recalled = sortedById([...clusters, ...recalled]);
+    const missing = lost.filter((id) => !recalled.some((cluster) => cluster.id === id));
+    const reasons = lost.map((id) => lostFile(this.#directory, id));
+    return { site, clusterset, clusters: this.#recalled, missing, faults: [...faults, ...reasons] };
+  }
+
+  /** What gateways have written, as it stands. */
+  async written(): Promise<Pick<SiteDirectory, 'clusterset' | 'clusters' | 'faults'>> {
     const clusterset = await this.#clusterset.load(join(this.#directory, CLUSTERSET_FILE));
     const files = await this.#clusters.loadAll(await clusterFiles(this.#directory));
-    const clusters = files.flatMap(({ value }) => value ?? []).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const clusters = sortedById(files.flatMap(({ value }) => value ?? []));
     const faults = [clusterset, ...files].flatMap((file) => file?.fault ?? []);
-    return { site, clusterset: clusterset?.value, clusters, faults };
+    return { clusterset: clusterset?.value, clusters, faults };
   }
 
   /** `site.yaml` alone. Throws as {@link SiteReader.read} does. */
@@ -114,6 +131,17 @@ export class SiteReader {
     if (file.value === undefined) throw new Error(`Cannot read ${path}: it has no content`);
     return file.value;
   }
+}
+
+function sortedById(clusters: readonly RemoteCluster[]): RemoteCluster[] {
+  return clusters.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function lostFile(directory: string, id: ClusterId): Error {
+  const path = join(directory, CLUSTERS_DIRECTORY, `${id}.yaml`);
+  return new Error(
+    `Cannot read ${path}: ${CLUSTERSET_FILE} lists "${id}", and there is no file that can be used`,
+  );
 }
 
 /** One reading of a site directory, for programs that end soon. */

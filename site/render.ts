@@ -9,8 +9,10 @@ const HEADER =
   "# Written by this cluster's gateways from verified records; changes made by hand are put back.\n";
 
 /** `clusterset.yaml`. Equal values are equal text. */
-export function renderClusterset({ clusterset, cluster, index, fabric, left }: ClustersetFile): string {
-  return HEADER + stringify({ clusterset, cluster, index, fabric: { v4: fabric.v4, v6: fabric.v6 }, left });
+export function renderClusterset({ fabric, clusters, ...file }: ClustersetFile): string {
+  const { clusterset, cluster, index, left } = file;
+  const { v4, v6 } = fabric;
+  return HEADER + stringify({ clusterset, cluster, index, fabric: { v4, v6 }, clusters, left });
 }
 
 /** `clusters/<id>.yaml`. Equal values are equal text. */

@@ -93,6 +93,7 @@ export const clustersetSchema = v.strictObject(
     cluster: clusterId,
     index: integer(1, MAX_INDEX),
     fabric: v.strictObject({ v4: cidr4, v6: cidr6 }, 'the prefixes v4 and v6'),
+    clusters: v.pipe(v.array(clusterId, 'a list of cluster ids'), v.readonly()),
     left: v.optional(v.boolean('true or false'), false),
   },
   'the fields of a clusterset',

@@ -53,6 +53,7 @@ const CLUSTERSET = `clusterset: demo
 cluster: east
 index: 1
 fabric: { v4: 100.64.0.0/10, v6: "fdfa:bfab:1::/48" }
+clusters: [west]
 `;
 
 test('parseSite() fills in defaults and sorts', (t) => {
@@ -347,6 +348,24 @@ test('SiteReader keeps unchanged clusters as the same objects, and the last good
   t.is(after.clusters[0], edge);
   t.is(after.faults.length, 1);
   t.regex(after.faults[0]?.message ?? '', /clusters\/edge\.yaml:1: /);
+});
+
+test('SiteReader tells a lost file from one that was removed', async (t) => {
+  const dir = await directory(t);
+  const clusterset = parseClusterset(CLUSTERSET, 'c');
+  await writeClusterset(dir, clusterset);
+  await writeCluster(dir, parseCluster(WEST, 'w'));
+  const reader = new SiteReader(dir);
+  const [west] = (await reader.read()).clusters;
+  await rm(join(dir, 'clusters'), { recursive: true });
+  const lost = await reader.read();
+  t.is(lost.clusters[0], west);
+  t.deepEqual(lost.missing, []);
+  t.regex(lost.faults[0]?.message ?? '', /clusters\/west\.yaml: clusterset\.yaml lists "west"/);
+  t.deepEqual((await readSite(dir)).missing, [west?.id]);
+  await writeClusterset(dir, { ...clusterset, clusters: [] });
+  const removed = await reader.read();
+  t.deepEqual([removed.clusters, removed.missing, removed.faults], [[], [], []]);
 });
 
 test('SiteReader reports a file that is named after another cluster', async (t) => {
