@@ -11,7 +11,7 @@ import { parseAddress, parseCidr, isCidr4, isCidr6 } from '#lib/ip';
 import type { Cidr4, Cidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import { parsePublicKey } from '#lib/wireguard';
-import { parseSite } from '#site';
+import { parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
 import type { RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
@@ -337,6 +337,21 @@ test('Publisher puts back a file that was changed by hand, after it has settled'
   now = 5000;
   await publish();
   t.is(await text('west'), written);
+});
+
+test('Publisher goes on listing a cluster whose file was lost', async (t) => {
+  const { directory, files } = await published(t);
+  let now = 0;
+  const publisher = new Publisher({ directory, now: () => now });
+  const knowledge = { clusterset: CLUSTERSET, remotes: [remote('west', 2, [0])], complete: true };
+  await publisher.publish(knowledge);
+  await rm(join(directory, 'clusters'), { recursive: true });
+  t.is(await publisher.publish(knowledge), 5000);
+  const { clusters, missing } = await readSite(directory);
+  t.deepEqual([clusters, missing.map(String)], [[], ['west']]);
+  now = 5000;
+  await publisher.publish(knowledge);
+  t.deepEqual(await files(), ['west.yaml']);
 });
 
 test('Publisher marks the clusterset as left and takes the other clusters away', async (t) => {

@@ -64,7 +64,7 @@ export class Publisher {
     );
     const due = ids.filter((id) => patience.get(id) === 0);
     const gone = due.filter((id) => !known.has(id));
-    const clusters = ids.filter((id) => !gone.includes(id) && (held.has(id) || due.includes(id)));
+    const clusters = ids.filter((id) => !gone.includes(id));
     const failures: unknown[] = [];
     const attempt = (work: Promise<unknown>): Promise<unknown> =>
       work.catch((error: unknown) => failures.push(error));
