@@ -55,9 +55,17 @@ async function settle(lab: Lab): Promise<void> {
         return tunnels.length > 0 && tunnels.every(({ state }) => state === 'up');
       }),
     );
-    if (states.every(Boolean) && (await measureMatrix(lab)).every(({ reached }) => reached)) return;
+    if (states.every(Boolean)) return await reached(lab);
     if (Date.now() > until)
       throw new Error(`Cannot measure in lab "${lab.name}": its tunnels do not come up`);
+  }
+}
+
+/** Until every pod is answered; the first handshake of a tunnel may cost a few seconds. */
+async function reached(lab: Lab): Promise<void> {
+  for (const until = Date.now() + PATIENCE_MS; ; await sleep(200)) {
+    if ((await measureMatrix(lab)).every((pair) => pair.reached)) return;
+    if (Date.now() > until) throw new Error(`Cannot measure in lab "${lab.name}": not every pod is reached`);
   }
 }
 
@@ -68,9 +76,7 @@ export async function handmadeSites(name: string): Promise<Lab> {
     const keys = { east: PrivateKey.generate(), west: PrivateKey.generate() };
     await handmadeSite(lab, { site: 'east', key: keys.east, peer: 'west', peerKey: keys.west });
     await handmadeSite(lab, { site: 'west', key: keys.west, peer: 'east', peerKey: keys.east });
-    if (!(await measureMatrix(lab)).every(({ reached }) => reached)) {
-      throw new Error(`Cannot measure in lab "${lab.name}": the hand-made tunnel does not work`);
-    }
+    await reached(lab);
     return lab;
   } catch (error) {
     await lab.down();
