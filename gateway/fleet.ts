@@ -53,6 +53,17 @@ function remembered<K extends object, V>(make: (key: K) => V): (key: K) => V {
   };
 }
 
+/**
+ * With clusters that only the site directory still names. Nothing in it is signed, so nothing is sent to them; but their
+ * addresses stay off the uplink.
+ */
+export function withGuards(fleet: Fleet, named: readonly RemoteCluster[]): Fleet {
+  const known = new Set([fleet.own.id, ...fleet.remotes.map(({ id }) => id)]);
+  const guarded = named.filter(({ id }) => !known.has(id)).map((remote) => ({ ...remote, gateways: [] }));
+  const remotes = [...fleet.remotes, ...guarded].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  return { ...fleet, remotes };
+}
+
 function remoteCluster({ cluster, index, podCidrs, serviceCidrs, gateways }: MemberView): RemoteCluster {
   return { id: cluster, index, podCidrs, serviceCidrs, gateways };
 }

@@ -1,8 +1,8 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
 import type { GatewayView, Member } from '#broker';
-import { applyPlan, kickPeer, laneKeys, readFacts, removeHost } from '#host';
-import type { Again, AppliedPlan, DaemonParts, DaemonTools, Flags, HostFacts } from '#host';
+import { HostKeeper, laneKeys, readFacts, removeHost } from '#host';
+import type { Again, DaemonParts, DaemonTools, Flags, HostFacts, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
@@ -11,6 +11,7 @@ import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
+import { withGuards } from './fleet.ts';
 import { pathConditions, peerOf } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
@@ -30,27 +31,38 @@ export interface GatewayOptions {
   readonly resilient: boolean;
 }
 
+/** Milliseconds between looks at whether the broker has been read. */
+const WAITING_MS = 200;
+
 /** One gateway. Every pass looks at everything; what it remembers is only what saves it work. */
 export class Gateway implements DaemonParts {
   readonly #options: GatewayOptions;
+  readonly #reader: SiteReader;
   readonly #inputs: ReturnType<typeof inputsReader>;
   readonly #plan = createPlanner();
   readonly #prober: Prober;
   readonly #publisher: Publisher;
+  readonly #keeper: HostKeeper;
   readonly sources: DaemonParts['sources'];
   #facts: HostFacts | undefined;
   #keys: readonly PrivateKey[] = [];
   #silent: readonly TunnelPlan[] = [];
-  #applied: AppliedPlan | undefined;
   #said = '';
   #known: Known = { membership: undefined, fleet: undefined, host: undefined, tunnels: [] };
 
   constructor(options: GatewayOptions) {
-    const { tools, flags, member } = options;
+    const { tools, flags, member, run } = options;
     this.#options = options;
-    const reader = new SiteReader(flags.site);
+    const { wireguard } = options.wireguard;
+    this.#keeper = new HostKeeper({ run, stateDir: flags.state, wireguard });
+    this.#reader = new SiteReader(flags.site);
     const view = (): ReturnType<Member['view']> => member.view();
-    this.#inputs = inputsReader({ reader, view, node: flags.node, conditions: tools.conditions });
+    this.#inputs = inputsReader({
+      reader: this.#reader,
+      view,
+      node: flags.node,
+      conditions: tools.conditions,
+    });
     this.#publisher = new Publisher({ directory: flags.site });
     this.#prober = new Prober({
       changed: () => tools.wake(),
@@ -66,27 +78,30 @@ export class Gateway implements DaemonParts {
   async pass(): Promise<Again> {
     const { site, node, mapped } = await this.#inputs();
     if (mapped.membership === 'left') return await this.#leave();
+    if (await this.#mustWait()) return { againMs: WAITING_MS };
     const { membership, fleet } = mapped;
     const host = await this.#host(fleet, node);
-    const planned = this.#plan(fleet, host);
+    const planned = this.#plan(await this.#guarded(fleet), host);
     this.#known = { membership, fleet, host, tunnels: planned.tunnels };
     await this.#lanes(site.lanes);
     await this.#apply(fleet, planned);
     this.#prober.watch(planned.tunnels, host.healthy);
     this.#options.tools.conditions.set('plan', planned.conditions);
     if (membership === 'member') await this.#say(node);
-    const againMs = await this.#publish(fleet);
+    const settled = await this.#publish(fleet);
     this.#judge();
-    return againMs === undefined ? {} : { againMs };
+    return { againMs: Math.min(settled ?? this.#keeper.restMs, this.#keeper.restMs) };
   }
 
-  forget(): void {
-    this.#facts = undefined;
+  noticed(what: KernelChange): void {
+    if (what === 'facts') this.#facts = undefined;
+    this.#keeper.noticed(what);
   }
 
   ready(): string | undefined {
-    if (this.#applied === undefined) return 'no plan has been applied yet';
-    return this.#applied.failures[0] && `the plan is incomplete: ${this.#applied.failures[0].reason}`;
+    const { applied } = this.#keeper;
+    if (applied === undefined) return 'no plan has been applied yet';
+    return applied.failures[0] && `the plan is incomplete: ${applied.failures[0].reason}`;
   }
 
   state(): object {
@@ -101,11 +116,26 @@ export class Gateway implements DaemonParts {
     await this.#options.member[Symbol.asyncDispose]();
   }
 
+  /** A first plan out of half the knowledge would take away what the other half has put there. */
+  async #mustWait(): Promise<boolean> {
+    const { run, flags, member, tools } = this.#options;
+    const isBlind = this.#keeper.applied === undefined && !member.status().complete;
+    const waits = isBlind && (await readState(run, { sysctls: [] })).rules.length > 0;
+    const lost = waits ? [condition('IST_STATE_LOST', flags.node, { directory: flags.state })] : [];
+    tools.conditions.set('knowledge', lost);
+    return waits;
+  }
+
+  async #guarded(fleet: Fleet): Promise<Fleet> {
+    if (this.#options.member.status().complete) return fleet;
+    return withGuards(fleet, (await this.#reader.written()).clusters);
+  }
+
   /** The first time, tunnels that the kernel's groups hold count as answering: a restart moves nothing. */
   async #host(fleet: Fleet, node: GatewayNode): Promise<Host> {
     const { run, resilient } = this.#options;
     this.#facts ??= await readFacts(run, node);
-    const isFirst = this.#applied === undefined;
+    const isFirst = this.#keeper.applied === undefined;
     const healthy = isFirst
       ? provenTunnels(fleet, (await readState(run, { sysctls: [] })).groups)
       : this.#prober.healthy();
@@ -120,34 +150,21 @@ export class Gateway implements DaemonParts {
   }
 
   async #apply(fleet: Fleet, planned: HostPlan): Promise<void> {
-    const { run, flags, wireguard, tools } = this.#options;
-    await this.#kick(fleet);
-    this.#applied = await applyPlan(run, planned, {
-      stateDir: flags.state,
-      keys: this.#keys,
-      wireguard: wireguard.wireguard,
-      before: this.#applied?.devices ?? [],
-    });
-    const [first] = this.#applied.failures;
-    const reason = first && `${first.what}: ${first.reason}`;
-    tools.conditions.set(
-      'apply',
-      reason === undefined ? [] : [condition('IST_HOST_INCOMPLETE', flags.node, { reason })],
-    );
-  }
-
-  /** Peers without an endpoint of their own are left alone: where they are is known from their packets only. */
-  async #kick(fleet: Fleet): Promise<void> {
+    const { flags, tools } = this.#options;
     const silent = this.#silent;
     this.#silent = [];
     for (const { id, device } of silent) {
       const key = peerOf(fleet, id);
-      const peers = this.#applied?.devices.find(({ name }) => name === device)?.peers;
-      const peer = peers?.find(({ publicKey }) => publicKey === key);
-      if (peer?.endpoint === undefined) continue;
-      this.#options.tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
-      await kickPeer(this.#options.run, device, peer.publicKey);
+      const isKicked = key !== undefined && (await this.#keeper.kick(device, key));
+      if (isKicked) tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
     }
+    const { failures } = await this.#keeper.hold(planned, this.#keys);
+    const conditions = failures
+      .slice(0, 1)
+      .map(({ what, reason }) =>
+        condition('IST_HOST_INCOMPLETE', flags.node, { reason: `${what}: ${reason}` }),
+      );
+    tools.conditions.set('apply', conditions);
   }
 
   /** States what this gateway is. An ordinal that it no longer has is taken back first. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { applyState, cleanState } from '#lib/linux';
 import type { Failure, Run } from '#lib/linux';
 import { applyDevices } from '#lib/wireguard';
-import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
+import type { DeviceConfig, PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
 import { KEYS_DIRECTORY } from './keys.ts';
 
@@ -33,29 +33,34 @@ export interface AppliedPlan {
  * @throws {CommandError} where the kernel cannot be read
  */
 export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOptions): Promise<AppliedPlan> {
-  const { stateDir, wireguard, before = [] } = options;
+  const { stateDir, wireguard } = options;
   const network = await applyState(run, plan.network, { stateDir, wireguard });
-  const devices = configs(plan, options.keys);
-  const applied = await applyDevices(run, devices, { before });
-  const failures = [
-    ...network.failures,
-    ...applied.failures.map(({ message }) => ({ what: 'WireGuard', reason: message })),
-  ];
-  const changed = network.outcome !== 'unchanged' || applied.outcome !== 'unchanged';
-  const outcome = failures.length > 0 ? 'incomplete' : changed ? 'changed' : 'unchanged';
-  return { outcome, failures, devices };
+  const devices = await applyPeers(run, deviceConfigs(plan, options.keys), options.before ?? []);
+  const outcomes = [network.outcome, devices.outcome];
+  const outcome = (['incomplete', 'changed'] as const).find((each) => outcomes.includes(each)) ?? 'unchanged';
+  return { ...devices, outcome, failures: [...network.failures, ...devices.failures] };
 }
 
-function configs({ devices }: HostPlan, keys: readonly PrivateKey[]): DeviceConfig[] {
+/** The part of a plan that is WireGuard's: keys, ports and peers of devices that stand. */
+export async function applyPeers(
+  run: Run,
+  devices: readonly DeviceConfig[],
+  before: readonly DeviceConfig[],
+): Promise<AppliedPlan> {
+  const { outcome, failures } = await applyDevices(run, devices, { before });
+  return {
+    outcome,
+    devices,
+    failures: failures.map(({ message }) => ({ what: 'WireGuard', reason: message })),
+  };
+}
+
+/** What WireGuard's devices should hold; a device whose lane has no key is left out. */
+export function deviceConfigs({ devices }: HostPlan, keys: readonly PrivateKey[]): DeviceConfig[] {
   return devices.flatMap(({ lane, ...device }) => {
     const privateKey = keys[lane];
     return privateKey === undefined ? [] : { ...device, privateKey };
   });
-}
-
-/** Ends a peer's sessions and forgets its timers. The next {@link applyPlan} adds it again, and it begins anew at once. */
-export async function kickPeer(run: Run, device: string, peer: PublicKey): Promise<void> {
-  await run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] });
 }
 
 /**

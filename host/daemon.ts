@@ -29,8 +29,8 @@ export interface DaemonTools {
 export interface DaemonParts extends AsyncDisposable {
   /** Looks at everything and makes it right. */
   pass(): Promise<Again>;
-  /** Somebody else's link or address changed: what was read of the host is old. */
-  forget(): void;
+  /** The kernel says that something changed; a pass follows. */
+  noticed(what: KernelChange): void;
   /** Why it is not ready; undefined when it is. */
   ready(): string | undefined;
   state(): object;
@@ -65,7 +65,7 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   loop = new Loop({ pass, failed, signal: ended });
   held.use(await serve({ program, flags }, parts, { metrics, conditions }));
   const changed = (what: KernelChange): void => {
-    if (what === 'facts') parts.forget();
+    parts.noticed(what);
     wake(WAIT_MS[what]);
   };
   const sources = [() => watchKernel({ signal: ended, changed }), ...parts.sources];

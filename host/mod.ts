@@ -1,12 +1,14 @@
 // This host and its plan: one process at a time applies it, the unreachable routes come first and go last, and all of it can be removed by whoever holds the host's lock.
 
-export { applyPlan, kickPeer, removeHost } from './apply.ts';
+export { applyPlan, removeHost } from './apply.ts';
 export type { AppliedPlan, ApplyPlanOptions } from './apply.ts';
 export { UnfitHostError, checkHost } from './check.ts';
 export { runDaemon } from './daemon.ts';
 export type { DaemonOptions, DaemonParts, DaemonTools } from './daemon.ts';
 export { readFacts } from './facts.ts';
 export type { HostFacts } from './facts.ts';
+export { HostKeeper } from './keeper.ts';
+export type { KeeperOptions } from './keeper.ts';
 export { laneKeys } from './keys.ts';
 export type { LaneKeys } from './keys.ts';
 export { UsageError, parseFlags } from './flags.ts';
@@ -16,4 +18,5 @@ export { Loop } from './loop.ts';
 export type { Again, LoopOptions } from './loop.ts';
 export { runProgram } from './main.ts';
 export { watchKernel } from './monitor.ts';
+export type { KernelChange } from './monitor.ts';
 export { Conditions } from './report.ts';

@@ -1,7 +1,7 @@
 // The route agent's own parts: one pass after another, each from the site directory to this host's kernel.
 
-import { applyPlan, readFacts, removeHost } from '#host';
-import type { Again, AppliedPlan, DaemonParts, DaemonTools, Flags, HostFacts } from '#host';
+import { HostKeeper, readFacts, removeHost } from '#host';
+import type { Again, DaemonParts, DaemonTools, Flags, HostFacts, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import type { Run } from '#lib/linux';
 import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
@@ -24,7 +24,7 @@ export class Agent implements DaemonParts {
   readonly #plan = createPlanner();
   readonly sources: DaemonParts['sources'];
   #facts: HostFacts | undefined;
-  #applied: AppliedPlan | undefined;
+  #keeper: HostKeeper;
   /** What the site directory said last of the own cluster. */
   #phase: 'unknown' | 'joined' | 'left' = 'unknown';
   #fleet: Fleet | undefined;
@@ -33,6 +33,7 @@ export class Agent implements DaemonParts {
   constructor(options: AgentOptions) {
     const { tools, flags } = options;
     this.#options = options;
+    this.#keeper = this.#newKeeper();
     this.#reader = new SiteReader(flags.site);
     this.sources = [
       async () => {
@@ -55,7 +56,7 @@ export class Agent implements DaemonParts {
       throw new Error(`Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost`);
     const fleet = fleetFromSite(directory);
     const file = `${flags.site}/${CLUSTERSET_FILE}`;
-    const isWaiting = fleet === undefined && this.#applied === undefined;
+    const isWaiting = fleet === undefined && this.#phase === 'unknown';
     tools.conditions.set(
       'wait',
       isWaiting ? [condition('IST_WAITING_FOR_GATEWAY', flags.node, { file })] : [],
@@ -68,25 +69,27 @@ export class Agent implements DaemonParts {
     const planned = this.#plan(fleet, host);
     this.#fleet = fleet;
     this.#host = host;
-    this.#applied = await applyPlan(run, planned, { stateDir: flags.state, keys: [], wireguard: 'kernel' });
-    const [first] = this.#applied.failures;
-    const reason = first && `${first.what}: ${first.reason}`;
-    tools.conditions.set(
-      'apply',
-      reason === undefined ? [] : [condition('IST_HOST_INCOMPLETE', flags.node, { reason })],
-    );
+    const { failures } = await this.#keeper.hold(planned, []);
+    const conditions = failures
+      .slice(0, 1)
+      .map(({ what, reason }) =>
+        condition('IST_HOST_INCOMPLETE', flags.node, { reason: `${what}: ${reason}` }),
+      );
+    tools.conditions.set('apply', conditions);
     tools.conditions.set('plan', planned.conditions);
-    return {};
+    return { againMs: this.#keeper.restMs };
   }
 
-  forget(): void {
-    this.#facts = undefined;
+  noticed(what: KernelChange): void {
+    if (what === 'facts') this.#facts = undefined;
+    this.#keeper.noticed(what);
   }
 
   ready(): string | undefined {
     if (this.#phase === 'left') return 'the cluster has left';
-    if (this.#applied === undefined) return 'no plan has been applied yet';
-    return this.#applied.failures[0] && `the plan is incomplete: ${this.#applied.failures[0].reason}`;
+    const { applied } = this.#keeper;
+    if (applied === undefined) return 'no plan has been applied yet';
+    return applied.failures[0] && `the plan is incomplete: ${applied.failures[0].reason}`;
   }
 
   state(): object {
@@ -108,8 +111,13 @@ export class Agent implements DaemonParts {
     tools.log.info('The cluster has left: everything is removed from this host');
     tools.conditions.set('plan', []);
     this.#phase = 'left';
-    this.#applied = undefined;
+    this.#keeper = this.#newKeeper();
     this.#fleet = undefined;
     return {};
+  }
+
+  #newKeeper(): HostKeeper {
+    const { run, flags } = this.#options;
+    return new HostKeeper({ run, stateDir: flags.state, wireguard: 'kernel' });
   }
 }

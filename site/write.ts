@@ -41,13 +41,15 @@ async function replace(path: string, text: string, render: (text: string) => str
   return true;
 }
 
-/** A reader sees the old file or the new one; a power cut leaves one of them. The name begins with a dot, so no reader takes it for a cluster. */
+/**
+ * A reader sees the old file or the new one. Nothing waits for the disk: after a power cut gateways write again what
+ * is not there. The name begins with a dot, so no reader takes it for a cluster.
+ */
 async function writeWhole(path: string, text: string): Promise<void> {
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
   try {
     await using file = await open(draft, 'w', 0o644);
     await file.writeFile(text);
-    await file.sync();
     await rename(draft, path);
   } catch (cause) {
     await rm(draft, { force: true });

@@ -1,0 +1,120 @@
+// When a keeper looks at the kernel, and when it knows without looking.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseAddress } from '#lib/ip';
+import { EMPTY_STATE } from '#lib/linux';
+import type { Command, Run } from '#lib/linux';
+import { PrivateKey } from '#lib/wireguard';
+import type { PeerConfig } from '#lib/wireguard';
+import type { HostPlan } from '#topology';
+import { HostKeeper } from './keeper.ts';
+
+const OWN = PrivateKey.generate();
+const PEER: PeerConfig = { publicKey: PrivateKey.generate().publicKey, allowedIps: [], keepalive: 0 };
+const endpoint = { address: parseAddress('192.0.2.1'), port: 51820 };
+
+function plan(peers: readonly PeerConfig[]): HostPlan {
+  const devices = [{ name: 'ist00', lane: 0, listenPort: 51820, fwmark: 0, peers }];
+  return { network: EMPTY_STATE, devices, tunnels: [], conditions: [], remoteCidrs: [] };
+}
+
+/** A kernel that holds nothing but a device without peers, and says what it was asked. */
+class Kernel {
+  asked: string[] = [];
+
+  readonly run: Run = ({ argv }: Command) => {
+    this.asked.push(argv.join(' '));
+    if (argv[0] === 'wg' && argv[1] === 'show') {
+      return Promise.resolve(`ist00\t${OWN.reveal()}\t${OWN.publicKey}\t51820\toff\n`);
+    }
+    const shows = argv.includes('-batch') ? (argv.includes('-d') ? 3 : argv.includes('-6') ? 9 : 8) : 1;
+    return Promise.resolve(argv[0] === 'nft' ? '{"nftables":[]}' : '[]\n'.repeat(shows));
+  };
+
+  /** What it was asked since the last question. */
+  take(): string {
+    const asked = this.asked.join('\n');
+    this.asked = [];
+    return asked;
+  }
+}
+
+async function keeper(t: { teardown: (f: () => Promise<void>) => void }): Promise<{
+  kernel: Kernel;
+  keeper: HostKeeper;
+  clock: { now: number };
+}> {
+  const stateDir = await mkdtemp(join(tmpdir(), 'isthmus-keeper-'));
+  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
+  const kernel = new Kernel();
+  const clock = { now: 0 };
+  const options = { run: kernel.run, stateDir, wireguard: 'kernel', now: () => clock.now } as const;
+  return { kernel, keeper: new HostKeeper(options), clock };
+}
+
+test('HostKeeper looks at the network once, and then only where something changed', async (t) => {
+  const { kernel, keeper: own, clock } = await keeper(t);
+  await own.hold(plan([PEER]), [OWN]);
+  t.regex(kernel.take(), /^ip /m);
+  t.is((await own.hold(plan([PEER]), [OWN])).outcome, 'unchanged');
+  t.is(kernel.take(), '');
+  clock.now = 30_000;
+  await own.hold(plan([PEER]), [OWN]);
+  t.regex(kernel.take(), /^ip /m);
+});
+
+test('HostKeeper changes peers without looking at the network', async (t) => {
+  const { kernel, keeper: own } = await keeper(t);
+  await own.hold(plan([]), [OWN]);
+  kernel.take();
+  t.is((await own.hold(plan([PEER]), [OWN])).outcome, 'changed');
+  const asked = kernel.take();
+  t.regex(asked, /wg show all dump/);
+  t.notRegex(asked, /^(ip|nft|bridge|sysctl) /m);
+});
+
+test('HostKeeper looks at once after damage, and after a while at what it may have done itself', async (t) => {
+  const { kernel, keeper: own, clock } = await keeper(t);
+  await own.hold(plan([PEER]), [OWN]);
+  own.noticed('ours');
+  t.is(own.restMs, 1000);
+  kernel.take();
+  await own.hold(plan([PEER]), [OWN]);
+  t.is(kernel.take(), '');
+  clock.now = 1000;
+  await own.hold(plan([PEER]), [OWN]);
+  t.regex(kernel.take(), /^ip /m);
+  own.noticed('damage');
+  t.is(own.restMs, 0);
+  await own.hold(plan([PEER]), [OWN]);
+  t.regex(kernel.take(), /^ip /m);
+});
+
+test('HostKeeper takes a kicked peer out, puts it back, and leaves alone one that only dials in', async (t) => {
+  const { kernel, keeper: own } = await keeper(t);
+  const dialled = { ...PEER, endpoint };
+  await own.hold(plan([dialled]), [OWN]);
+  kernel.take();
+  t.true(await own.kick('ist00', PEER.publicKey));
+  t.is(kernel.take(), `wg set ist00 peer ${PEER.publicKey} remove`);
+  await own.hold(plan([dialled]), [OWN]);
+  t.regex(kernel.take(), /wg show all dump\n.*addconf/);
+  await own.hold(plan([PEER]), [OWN]);
+  t.false(await own.kick('ist00', PEER.publicKey));
+});
+
+test('HostKeeper looks again after a failure', async (t) => {
+  const { keeper: own, kernel } = await keeper(t);
+  const broken = new HostKeeper({
+    run: () => Promise.reject(new Error('no')),
+    stateDir: '/nonexistent',
+    wireguard: 'kernel',
+  });
+  await t.throwsAsync(broken.hold(plan([]), []));
+  t.is(broken.restMs, 0);
+  t.is(own.applied, undefined);
+  t.is(kernel.take(), '');
+});
