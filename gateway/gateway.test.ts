@@ -15,7 +15,7 @@ import { parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
 import type { RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
-import { fleetMapper } from './fleet.ts';
+import { fleetMapper, withGuards } from './fleet.ts';
 import { gatewayNode } from './inputs.ts';
 import { pathConditions, peerOf } from './paths.ts';
 import { encodeProbe, parseProbe } from './probe-message.ts';
@@ -108,6 +108,20 @@ test('fleetMapper() keeps every CIDR and no gateway once the own cluster is revo
     mapped.fleet.remotes.map(({ gateways }) => gateways),
     [[], []],
   );
+});
+
+test('withGuards() adds what only the site directory names, without gateways, and changes nothing that is known', (t) => {
+  const { fleet } = reached(fleetMapper())(view([EAST, WEST]), SITE);
+  const named = [EAST, EDGE, WEST].map(({ cluster, ...rest }) => ({ id: cluster, ...rest, podCidrs: [] }));
+  const { remotes } = withGuards(fleet, named);
+  t.deepEqual(
+    remotes.map(({ id, gateways }) => [String(id), gateways.length]),
+    [
+      ['edge', 0],
+      ['west', 1],
+    ],
+  );
+  t.is(remotes[1], fleet.remotes[0]);
 });
 
 test('fleetMapper() says that the own cluster has left when it is in neither list', (t) => {

@@ -31,6 +31,7 @@ export function statusOf(input: StatusInput): BrokerStatus {
     connected: link.fault === undefined,
     ...(link.server === undefined ? {} : { server: link.server }),
     synced: link.fault === undefined && follower.isInStep,
+    complete: follower.cursor.sequence > 0,
     cursor: follower.cursor.sequence,
     ...(age === undefined ? {} : { beaconAge: Math.round(age) }),
     members: ledger.members.size,

@@ -41,6 +41,11 @@ export interface BrokerStatus {
   readonly server?: string;
   /** Everything that the stream held was read since the connection was made. */
   readonly synced: boolean;
+  /**
+   * What is known is at least what was known before: from the disk, or from a reading of the whole stream. False where
+   * the records file was missing or damaged and the broker has not been read since.
+   */
+  readonly complete: boolean;
   /** Last sequence of the stream up to which nothing is missing. */
   readonly cursor: number;
   /** Milliseconds since the membership agent was heard; absent: never. */

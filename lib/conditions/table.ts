@@ -119,6 +119,11 @@ export const CONDITIONS = {
     severity: 'warning',
     text: 'Node "{node}" has no {family} address inside the pod CIDRs: its host-network processes do not reach other clusters, and path MTU discovery through it fails',
   },
+  IST_STATE_LOST: {
+    title: 'Learnt state is lost',
+    severity: 'warning',
+    text: 'What was known of other clusters is missing from "{directory}", or damaged: this host keeps what it holds until the broker was read',
+  },
   IST_STATE_UNWRITTEN: {
     title: 'Learnt state is not on disk',
     severity: 'warning',

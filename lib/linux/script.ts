@@ -40,14 +40,15 @@ export type Step =
   | { readonly kind: 'sysctl'; readonly changes: readonly SysctlChange[] };
 
 /**
- * The order: nftables first, so that nothing is let through unguarded; unreachable routes before anything could be
- * routed; devices with their addresses and neighbours; nexthops, groups, routes; rules, which begin to use them. Then
- * removals, in reverse.
+ * The order: nftables first, so that nothing is let through unguarded; unreachable routes, and the rules that put them in
+ * force, before anything that takes time or may fail; devices with their addresses and neighbours; nexthops, groups,
+ * routes. Then removals, in reverse.
  */
 export function script(changes: Changes, wireguard: 'kernel' | 'userspace'): readonly Step[] {
   const steps: Step[] = [
     ...nftStep(changes.nftables, 'early'),
-    { kind: 'ip', lines: [...unreachable(changes), ...earlyRemovals(changes)] },
+    { kind: 'ip', lines: [...unreachable(changes), ...rulesOf(changes, 4), ...earlyRemovals(changes)] },
+    { kind: 'ip6', lines: rulesOf(changes, 6) },
     ...makeLinks(changes, wireguard),
     {
       kind: 'bridge',
@@ -79,6 +80,10 @@ function unreachable({ routes }: Changes): Line[] {
     .filter(({ kind }) => kind === 'unreachable')
     .map(routeLine);
   return plain(lines);
+}
+
+function rulesOf({ rules }: Changes, family: 4 | 6): Line[] {
+  return plain(rules.add.filter((one) => one.family === family).map((one) => ruleLine('add', one)));
 }
 
 /** What stands in the way of something that is made anew. */
@@ -120,17 +125,14 @@ function makeLinks(changes: Changes, wireguard: 'kernel' | 'userspace'): Step[] 
   ];
 }
 
-function additions({ nexthops, groups, routes, rules }: Changes): Step[] {
+function additions({ nexthops, groups, routes }: Changes): Step[] {
   const hops = [...nexthops.add, ...changed(nexthops)];
   const ways = [...routes.add, ...changed(routes)].filter(({ kind }) => kind === 'unicast');
   const through = [...[...groups.add, ...changed(groups)].map(groupLine), ...ways.map(routeLine)];
-  const rule = (family: number): Line[] =>
-    plain(rules.add.filter((one) => one.family === family).map((one) => ruleLine('add', one)));
   return [
     { kind: 'ip', lines: plain(hops.filter(({ family }) => family === 4).map(nexthopLine)) },
     { kind: 'ip6', lines: plain(hops.filter(({ family }) => family === 6).map(nexthopLine)) },
-    { kind: 'ip', lines: [...through.map((text) => ({ text, opens: true }) as const), ...rule(4)] },
-    { kind: 'ip6', lines: rule(6) },
+    { kind: 'ip', lines: through.map((text) => ({ text, opens: true }) as const) },
   ];
 }
 

@@ -134,7 +134,7 @@ function nftText(change: NftChange): string {
   return change.kind === 'elements' ? changeElements(change) : `delete ${change.name}`;
 }
 
-test('script() sets a gateway up: guards, unreachable routes, devices, nexthops, groups, routes, rules', (t) => {
+test('script() sets a gateway up: guards, unreachable routes, rules, devices, nexthops, groups, routes', (t) => {
   t.is(
     textOf(script(diffState(NOTHING, GATEWAY), 'kernel')),
     `# nft
@@ -147,6 +147,12 @@ add element inet isthmus far4 { 10.2.0.0/16 }
 # ip
 route replace unreachable 10.2.0.0/16 table 7301 metric 4294967295 protocol 73
 route replace unreachable ::/0 table 7303 metric 4294967294 protocol 73
+rule add priority 301 fwmark 0x0/0x300000 lookup 7301 protocol 73
+rule add priority 304 fwmark 0x200000/0x300000 lookup 254 suppress_prefixlength 0 protocol 73
+# ip6
+rule add priority 300 from fd10::/48 lookup 7310 protocol 73
+rule add priority 305 fwmark 0x200000/0x300000 unreachable protocol 73
+# ip
 link add dev ist00 mtu 1440 group 73 type wireguard
 link set dev ist00 addrgenmode none
 link set dev ist00 mtu 1440 group 73 up
@@ -175,12 +181,7 @@ route replace 10.2.0.0/16 nhid 7401002 src 10.1.11.1 mtu 1440 table 7301 metric 
 route replace 10.2.0.0/16 nhid 7400101 table 7301 metric 200 protocol 73
 route replace fd10:2::/32 nhid 7601002 table 7301 metric 100 protocol 73
 route replace 100.64.0.0/16 dev ist00 src 100.64.1.0 table 7301 protocol 73
-route replace 10.3.0.0/16 via inet6 fe80::73:2 dev ist-sib onlink table 7302 protocol 73
-rule add priority 301 fwmark 0x0/0x300000 lookup 7301 protocol 73
-rule add priority 304 fwmark 0x200000/0x300000 lookup 254 suppress_prefixlength 0 protocol 73
-# ip6
-rule add priority 300 from fd10::/48 lookup 7310 protocol 73
-rule add priority 305 fwmark 0x200000/0x300000 unreachable protocol 73`,
+route replace 10.3.0.0/16 via inet6 fe80::73:2 dev ist-sib onlink table 7302 protocol 73`,
   );
 });
 
