@@ -57,6 +57,13 @@ test('runCommand() ends a program that takes too long', async (t) => {
   t.regex(error.message, /no end after 50 ms/);
 });
 
+test('runCommand() ends what a program has started as well', async (t) => {
+  const started = performance.now();
+  const error = await failure({ argv: ['sh', '-c', 'sleep 5 | sleep 5'], timeoutMs: 100 });
+  t.regex(error.message, /no end after 100 ms/);
+  t.true(performance.now() - started < 2500);
+});
+
 test('runCommand() ends a program when its signal aborts, before and after the start', async (t) => {
   for (const signal of [AbortSignal.abort(), AbortSignal.timeout(30)]) {
     const error = await failure({ argv: ['sleep', '20'], signal });

@@ -53,12 +53,14 @@ export const runCommand: Run = (command) =>
     const child = spawn(program, args, {
       env: { ...process.env, LC_ALL: 'C', PATH: systemPath() },
       stdio: 'pipe',
+      // A process group of its own, so that it can be ended with what it has started.
+      detached: true,
     });
     let stopped: string | undefined;
     let cause: unknown;
     const stop = (reason: string): void => {
       stopped ??= reason;
-      child.kill('SIGKILL');
+      killGroup(child);
     };
     const timeoutMs = command.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const timer = setTimeout(() => stop(`no end after ${timeoutMs} ms`), timeoutMs);
@@ -83,6 +85,15 @@ export const runCommand: Run = (command) =>
     child.stdin.on('error', () => {});
     child.stdin.end(command.input ?? '');
   });
+
+/** Whoever of it lives on has our pipes open, and would be waited for: `sh` alone is not `cat | wg`. */
+function killGroup({ pid }: ChildProcessWithoutNullStreams): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
 
 /**
  * Without `node_modules/.bin`, which npm puts first: a package there calls its program `nft`. With the system's
