@@ -2,7 +2,7 @@
 // This module is pure.
 
 import * as v from 'valibot';
-import { MAX_GATEWAYS, MAX_INDEX, MAX_LANES, WIREGUARD_BASE_PORT } from '#lib/constants';
+import { FABRIC4_DEFAULT, MAX_GATEWAYS, MAX_INDEX, MAX_LANES, WIREGUARD_BASE_PORT } from '#lib/constants';
 import { familyOf, parseAddress, parseCidr } from '#lib/ip';
 import type { Cidr, Cidr4, Cidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -42,7 +42,7 @@ const addresses = v.pipe(
 const cidrs = v.pipe(v.array(cidr, 'a list of CIDRs'), v.readonly());
 const name = v.pipe(v.string('a node name'), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/, 'a host name'));
 
-const cidr4 = parsed('an IPv4 CIDR such as 100.64.0.0/10', (text): Cidr4 => {
+const cidr4 = parsed(`an IPv4 CIDR such as ${FABRIC4_DEFAULT}`, (text): Cidr4 => {
   const value = parseCidr(text);
   if (isCidr4(value)) return value;
   throw new SyntaxError(`"${text}" is IPv6`);

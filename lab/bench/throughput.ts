@@ -17,9 +17,8 @@ async function tcp(lab: Lab, streams: number): Promise<number> {
   return (await measureThroughput(lab, { ...PODS, ...SECONDS, streams })).mbps;
 }
 
-async function udp(lab: Lab): Promise<number> {
-  return (await measureThroughput(lab, { ...PODS, ...SECONDS, udpMbps: OFFERED_MBPS, datagram: DATAGRAM }))
-    .mbps;
+async function udp(lab: Lab, udpMbps: number): Promise<number> {
+  return (await measureThroughput(lab, { ...PODS, ...SECONDS, udpMbps, datagram: DATAGRAM })).mbps;
 }
 
 /** One lane, one gateway a side. */

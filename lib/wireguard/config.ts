@@ -2,7 +2,8 @@
 // This module is pure.
 
 import type { Address, Cidr } from '#lib/ip';
-import type { PrivateKey, PublicKey } from './key.ts';
+import type { PrivateKey } from './key.ts';
+import type { PublicKey } from './public-key.ts';
 
 export interface Endpoint {
   readonly address: Address;

@@ -3,7 +3,7 @@
 
 import type { Cidr } from '#lib/ip';
 import type { Endpoint } from './config.ts';
-import type { PublicKey } from './key.ts';
+import type { PublicKey } from './public-key.ts';
 
 export interface Peer {
   readonly publicKey: PublicKey;

@@ -3,7 +3,7 @@
 
 import type { DeviceConfig, Endpoint, PeerConfig } from './config.ts';
 import type { Device, Peer } from './device.ts';
-import type { PublicKey } from './key.ts';
+import type { PublicKey } from './public-key.ts';
 
 /** What to tell one device. A setting that is absent stays as it is. */
 export interface DeviceChange {

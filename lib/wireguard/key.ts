@@ -1,30 +1,12 @@
-// WireGuard keys: public ones are branded text, private ones do not print.
+// WireGuard's private keys: they do not print.
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
+import { faultOf, isPublicKey, parsePublicKey } from './public-key.ts';
+import type { PublicKey } from './public-key.ts';
 
-declare const brand: unique symbol;
-
-/** Base64 of 32 bytes, as `wg` prints it. */
-export type PublicKey = string & { readonly [brand]: 'public-key' };
-
-/** 32 bytes are 43 characters and `=`; the last one before it carries two bits that are zero. */
-const BASE64_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
-/** How `wg` writes "no key". */
-const ZERO_KEY = `${'A'.repeat(43)}=`;
 /** RFC 8410: a PKCS #8 X25519 private key is this and its 32 bytes. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
-
-export function isPublicKey(text: string): text is PublicKey {
-  return BASE64_KEY.test(text) && text !== ZERO_KEY;
-}
-
-/** Throws SyntaxError for anything but the base64 of 32 bytes that are not all zero. */
-export function parsePublicKey(text: string): PublicKey {
-  if (!isPublicKey(text))
-    throw new SyntaxError(`Cannot parse public key "${text.slice(0, 60)}": ${faultOf(text)}`);
-  return text;
-}
 
 /**
  * A Curve25519 private key. It is held clamped (RFC 7748 §5), as the kernel shows it. Nothing prints it: text, JSON and
@@ -70,11 +52,6 @@ export class PrivateKey {
   [inspect.custom](): string {
     return `PrivateKey [redacted] of ${this.publicKey}`;
   }
-}
-
-function faultOf(text: string): string {
-  if (text === ZERO_KEY) return 'all of its bytes are zero';
-  return text.length === 44 ? 'it is not the base64 of 32 bytes' : `it has ${text.length} characters, not 44`;
 }
 
 function clamped(bytes: Uint8Array): Uint8Array {

@@ -4,7 +4,7 @@
 import type { Address, Cidr } from '#lib/ip';
 import type { Endpoint } from './config.ts';
 import type { Device, Peer } from './device.ts';
-import type { PublicKey } from './key.ts';
+import type { PublicKey } from './public-key.ts';
 
 const DEVICE_FIELDS = 5;
 const PEER_FIELDS = 9;

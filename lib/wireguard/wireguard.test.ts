@@ -9,7 +9,8 @@ import type { Device, Peer } from './device.ts';
 import { checkConfig, diffDevice } from './diff.ts';
 import type { DeviceChange, PeerChange } from './diff.ts';
 import { WireGuardError } from './errors.ts';
-import { parsePublicKey, PrivateKey } from './key.ts';
+import { PrivateKey } from './key.ts';
+import { parsePublicKey } from './public-key.ts';
 import { parseDump } from './parse.ts';
 import { endpointText, renderConf, renderRemovals } from './render.ts';
 
