@@ -17,7 +17,7 @@ import type { RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { gatewayNode } from './inputs.ts';
-import { pathConditions, peerOf } from './paths.ts';
+import { pathConditions } from './paths.ts';
 import { encodeProbe, parseProbe } from './probe-message.ts';
 import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
@@ -163,16 +163,9 @@ test('provenTunnels() gives the tunnels that stand in the groups of their cluste
   t.deepEqual([...provenTunnels(fleet, groups)], ['west/0#0', 'west/0#1', 'west/3#1']);
 });
 
-test('peerOf() gives the key of the lane', (t) => {
-  const other = parsePublicKey(Buffer.alloc(32, 9).toString('base64'));
-  const west = { ...remote('we-1', 2, [3]), gateways: [{ ordinal: 3, keys: [KEY, other] }] };
-  const fleet = { fabric: view([]).fabric, own: { ...SITE, index: 1 }, remotes: [west] };
-  t.is(peerOf(fleet, 'we-1/3#1'), other);
-  t.is(peerOf(fleet, 'we-1/4#1'), undefined);
-});
-
 function tunnel(id: TunnelId): TunnelPlan {
-  return { id, device: 'ist00', local: [parseAddress('fd00::1')], remote: [parseAddress('fd00::2')] };
+  const [local, remote] = [[parseAddress('fd00::1')], [parseAddress('fd00::2')]];
+  return { id, device: 'ist00', peer: KEY, local, remote };
 }
 
 test('pathConditions() names a cluster once that no tunnel reaches, and else each silent tunnel', (t) => {
@@ -259,6 +252,20 @@ test('Prober finds that a tunnel answers, that it no longer does, and kicks it',
   t.true(performance.now() - started < 4500, `${performance.now() - started} ms`);
   t.deepEqual([...prober.healthy()], []);
   t.is(await kicked.promise, loopback);
+});
+
+test('Prober knows nothing of a tunnel whose peer is another now', async (t) => {
+  const seen: string[] = [];
+  using prober = new Prober({
+    changed: (id, { state }) => void seen.push(`${id} ${state}`),
+    kick: () => t.fail(),
+  });
+  prober.watch([tunnel('west/0#0')], new Set(['west/0#0']));
+  const other = { ...tunnel('west/0#0'), peer: parsePublicKey(Buffer.alloc(32, 9).toString('base64')) };
+  prober.watch([other], new Set(['west/0#0']));
+  t.deepEqual([...prober.healthy()], []);
+  t.deepEqual(seen, ['west/0#0 unknown']);
+  await delay(0);
 });
 
 test('Prober believes what was proven before, until it has asked', async (t) => {

@@ -18,7 +18,7 @@ import {
 } from '#lib/constants';
 import type { Cidr, Family } from '#lib/ip';
 import { addressCidr, familyOf, parseAddress, parseCidr } from '#lib/ip';
-import type { Route } from '#lib/linux';
+import type { Nexthop, Route } from '#lib/linux';
 import type { Admitted } from './claims.ts';
 import { fabricAddress, fabricFamilies, lanePrefix } from './fabric.ts';
 import type { Node } from './fleet.ts';
@@ -26,12 +26,13 @@ import type { TunnelPlan } from './host-plan.ts';
 import { deviceMtu, reachOf, routeMtu } from './legs.ts';
 import type { Reach } from './legs.ts';
 import { hopTo, linkDevice, siblingDevice, siblingHop, vxlanMtu } from './link.ts';
-import { clusterGroup, siblingGroup, siblingNexthop, tunnelNexthop } from './nexthops.ts';
+import { clusterGroup, detourGroup, siblingGroup, siblingNexthop, tunnelNexthop } from './nexthops.ts';
 import type { Slot } from './nexthops.ts';
 import { fabricOn, guards, nodePieces } from './node.ts';
 import type { Perspective, View } from './perspective.ts';
 import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
-import type { Piece } from './piece.ts';
+import { sum } from './piece.ts';
+import type { Piece, Sum } from './piece.ts';
 import { gatewayRules } from './rules.ts';
 import { gatewayRuleset } from './ruleset.ts';
 import { ofFamily } from './standpoint.ts';
@@ -44,17 +45,18 @@ const DEFAULT = { 4: parseCidr('0.0.0.0/0'), 6: parseCidr('::/0') } as const;
 
 export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): Perspective {
   const base = baseOf(standpoint, self);
+  const siblings = siblingNexthops(standpoint, self);
   return {
     standing: [
       ...nodePieces(standpoint, []),
       { rules: standpoint.kernel.flatMap(gatewayRules) },
       { sysctls: [[`net.ipv4.conf.${standpoint.host.uplink.device}.rp_filter`, '2']] },
-      ...siblingPieces(standpoint, self),
+      ...siblingPieces(standpoint, self, siblings),
       ...workerPieces(standpoint, self),
       { conditions: weaknesses(standpoint, self) },
     ],
     interface: (slot) => tunnelInterface(base, slot),
-    view: (remote) => viewOf(base, remote),
+    view: (remote) => viewOf(base, siblings, remote),
     ruleset: gatewayRuleset(standpoint),
   };
 }
@@ -90,7 +92,7 @@ interface Prospect {
   readonly reach: readonly Reach[];
 }
 
-function viewOf(base: Base, admitted: Admitted): View {
+function viewOf(base: Base, siblings: readonly Nexthop[], admitted: Admitted): View {
   const { standpoint, self } = base;
   const cidrs = sharedCidrs(standpoint, admitted);
   const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
@@ -98,12 +100,14 @@ function viewOf(base: Base, admitted: Admitted): View {
   const { plans, peers, conditions } =
     cidrs.length === 0 ? NO_TUNNELS : tunnelsTo(base, legs, admitted, cidrs);
   const prospect = { admitted, cidrs, reach };
+  const detour = detours(standpoint, siblings, prospect);
   return {
     tunnels: plans,
     fixed: {
       tunnels: plans,
       peers,
-      routes: [...detours(standpoint, self, prospect), ...guards(admitted.guarded)],
+      groups: detour.groups,
+      routes: [...detour.routes, ...guards(admitted.guarded)],
       conditions: [...admitted.conditions, ...unshared(admitted, cidrs), ...conditions],
     },
     routing: (healthy) => balance(standpoint, self, prospect, healthy),
@@ -140,40 +144,63 @@ function balance(
   };
 }
 
-/** Standing routes by way of siblings, in force by themselves once the group is gone. */
-function detours(standpoint: Standpoint, self: GatewayNode, { cidrs, reach }: Prospect): Route[] {
-  if (!reach.some(({ gateway }) => gateway !== self)) return [];
+/**
+ * Standing routes by way of the siblings that can have a tunnel there, in force by themselves once the group is gone. A
+ * sibling that cannot would lose its share of them for good.
+ */
+function detours(
+  standpoint: Standpoint,
+  siblings: readonly Nexthop[],
+  { admitted, cidrs, reach }: Prospect,
+): Sum {
   const mtu = routeMtu(reach, vxlanMtu(standpoint));
-  return cidrs.map((destination) => ({
-    kind: 'unicast',
-    destination,
-    table: TABLE_HERE,
-    metric: METRIC_SIBLING,
-    nexthop: siblingGroup(familyOf(destination)),
-    mtu,
-    ...sourced(standpoint.source[familyOf(destination)]),
-  }));
+  const pieces = standpoint.families.map((family): Piece => {
+    const all = siblings.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
+    const able = new Set(reach.map(({ gateway }) => siblingNexthop(family, gateway.ordinal)));
+    const members = all.filter((id) => able.has(id));
+    const destinations = ofFamily(cidrs, family);
+    if (members.length === 0 || destinations.length === 0) return {};
+    const isAll = members.length === all.length;
+    const nexthop = isAll ? siblingGroup(family) : detourGroup(family, admitted.remote.index);
+    const route = { kind: 'unicast', table: TABLE_HERE, metric: METRIC_SIBLING, nexthop, mtu } as const;
+    return {
+      groups: isAll ? [] : [groupOf(standpoint, nexthop, members, BUCKETS_SIBLING)],
+      routes: destinations.map((destination) => ({
+        ...route,
+        destination,
+        ...sourced(standpoint.source[family]),
+      })),
+    };
+  });
+  return sum(pieces);
 }
 
-/** The siblings as one group; what comes from a sibling goes into a tunnel or nowhere, so nothing circles. */
-function siblingPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
-  const { families, kernel } = standpoint;
-  const siblings = standpoint.gateways.filter((gateway) => gateway !== self);
-  const nowhere = kernel.map((family): Route => {
-    const destination = DEFAULT[family];
-    return { kind: 'unreachable', destination, table: TABLE_SIBLING, metric: METRIC_UNREACHABLE_DEFAULT };
-  });
-  const nexthops = families.flatMap((family) =>
-    siblings.flatMap((sibling) => {
+function siblingsOf({ gateways }: Standpoint, self: GatewayNode): GatewayNode[] {
+  return gateways.filter((gateway) => gateway !== self);
+}
+
+function siblingNexthops(standpoint: Standpoint, self: GatewayNode): Nexthop[] {
+  return standpoint.families.flatMap((family) =>
+    siblingsOf(standpoint, self).flatMap((sibling) => {
       const hop = siblingHop(standpoint, family, sibling);
       return hop === undefined ? [] : [{ id: siblingNexthop(family, sibling.ordinal), family, ...hop }];
     }),
   );
+}
+
+/** The siblings as one group; what comes from a sibling goes into a tunnel or nowhere, so nothing circles. */
+function siblingPieces(standpoint: Standpoint, self: GatewayNode, nexthops: readonly Nexthop[]): Piece[] {
+  const { families, kernel } = standpoint;
+  const nowhere = kernel.map((family): Route => {
+    const destination = DEFAULT[family];
+    return { kind: 'unreachable', destination, table: TABLE_SIBLING, metric: METRIC_UNREACHABLE_DEFAULT };
+  });
   const groups = families.flatMap((family) => {
     const members = nexthops.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
     return members.length === 0 ? [] : [groupOf(standpoint, siblingGroup(family), members, BUCKETS_SIBLING)];
   });
-  return [siblingDevice(standpoint, siblings), { nexthops, groups, routes: nowhere }];
+  const device = siblingDevice(standpoint, siblingsOf(standpoint, self));
+  return [device, { nexthops, groups, routes: nowhere }];
 }
 
 /** From the fabric to the nodes behind: transit probes to the workers that answer them, and encapsulated pods. */

@@ -4,7 +4,7 @@
 import type { Condition } from '#lib/conditions';
 import type { Address, Cidr } from '#lib/ip';
 import type { NetworkState } from '#lib/linux';
-import type { PeerConfig } from '#lib/wireguard';
+import type { PeerConfig, PublicKey } from '#lib/wireguard';
 import type { TunnelId } from './fleet.ts';
 
 /** One WireGuard device: (remote ordinal, lane). The private key is named, not held: the executor looks it up. */
@@ -21,6 +21,8 @@ export interface DevicePlan {
 export interface TunnelPlan {
   readonly id: TunnelId;
   readonly device: string;
+  /** Whom it leads to: a tunnel with another peer is another tunnel, and nothing is known of it. */
+  readonly peer: PublicKey;
   /** Fabric addresses of both ends, IPv6 first; same length, same families. */
   readonly local: readonly Address[];
   readonly remote: readonly Address[];

@@ -25,6 +25,11 @@ export function siblingGroup(family: Family): number {
   return idOf(family, 300);
 }
 
+/** Those siblings alone that can have a tunnel to a cluster, where some cannot. */
+export function detourGroup(family: Family, index: number): number {
+  return idOf(family, 3000 + index);
+}
+
 /** All that leads to a cluster: tunnels on a gateway, gateways on a worker. */
 export function clusterGroup(family: Family, index: number): number {
   return idOf(family, 1000 + index);

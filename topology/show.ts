@@ -2,7 +2,7 @@
 // This module is pure.
 
 import { TABLE_FABRIC, TABLE_HERE, TABLE_SIBLING, TABLE_VIA } from '#lib/constants';
-import { compare, firstAddress } from '#lib/ip';
+import { compare } from '#lib/ip';
 import type { Route } from '#lib/linux';
 import type { Fleet, GatewayEndpoint, Host } from './fleet.ts';
 import type { HostPlan } from './host-plan.ts';
@@ -96,14 +96,13 @@ export function gatewaysTable({ own, remotes }: Fleet): GatewayRow[] {
 export function tunnelsTable({ tunnels, devices }: HostPlan, healthy?: Host['healthy']): TunnelRow[] {
   const rows = new Map<string, Pick<TunnelRow, 'lane' | 'port' | 'endpoint'>>();
   for (const { name, lane, listenPort: port, peers } of devices) {
-    for (const { endpoint, allowedIps } of peers) {
+    for (const { endpoint, publicKey } of peers) {
       const at = endpoint === undefined ? {} : { endpoint: authority(endpoint.address, endpoint.port) };
-      // A peer's fabric prefixes begin with the gateway's own addresses: that is how a tunnel finds its peer.
-      for (const cidr of allowedIps) rows.set(`${name} ${firstAddress(cidr)}`, { lane, port, ...at });
+      rows.set(`${name} ${publicKey}`, { lane, port, ...at });
     }
   }
-  return tunnels.flatMap(({ id, device, local, remote }) => {
-    const row = rows.get(`${device} ${remote[0]}`);
+  return tunnels.flatMap(({ id, device, peer, local, remote }) => {
+    const row = rows.get(`${device} ${peer}`);
     if (row === undefined) return [];
     const state = healthy === undefined ? {} : ({ state: healthy.has(id) ? 'up' : 'down' } as const);
     return [{ tunnel: id, device, ...row, local, remote, ...state }];

@@ -371,6 +371,10 @@ test('plan() refers to nothing that it does not make', (t) => {
       if (nexthop !== undefined) t.true(targets.has(nexthop));
       if (device !== undefined) t.true(links.has(device));
     }
+    for (const { device, peer } of tunnels) {
+      const peers = devices.find(({ name }) => name === device)?.peers ?? [];
+      t.true(peers.some(({ publicKey }) => publicKey === peer));
+    }
     for (const { device } of [...network.nexthops, ...network.addresses, ...network.neighbours, ...tunnels]) {
       t.true(links.has(device));
     }
@@ -546,6 +550,31 @@ test('createPlanner() keeps the objects of remotes that did not change when one 
   const peers = new Set(after.devices.flatMap((device) => device.peers));
   for (const peer of before.devices.flatMap((device) => device.peers)) t.true(peers.has(peer));
   for (const group of before.network.groups) t.true(after.network.groups.includes(group));
+});
+
+test('plan() sends the detour by those siblings only that can have a tunnel there', (t) => {
+  const [first, second, ...workers] = EAST.nodes;
+  if (first === undefined || second === undefined) throw new Error('no gateways');
+  const third = { ...second, name: 'gw-2', ordinal: 2, addresses: [parseAddress('203.0.113.12')] };
+  const nodes = [first, dialOut(second), third, ...workers];
+  const { network } = planOf({ ...EAST, nodes }, [WEST, EDGE], 'gw-0');
+  const detour = (destination: string): unknown => {
+    const route = network.routes.find((each) => each.destination === destination && each.metric === 200);
+    return network.groups.find(({ id }) => id === route?.nexthop)?.members;
+  };
+  // Neither edge nor the second gateway can be dialled.
+  t.deepEqual([detour('10.2.0.0/16'), detour('10.3.0.0/16')], [[7400101, 7400102], [7400102]]);
+});
+
+test('plan() makes no detour where no sibling has an address on the link', (t) => {
+  const nodes = WEST.nodes.map((each) =>
+    each.name === 'gw-1' ? { ...each, addresses: [parseAddress('2001:db8:2::11')] } : each,
+  );
+  const { routes } = planOf({ ...WEST, nodes }, [EAST], 'gw-0').network;
+  t.deepEqual(
+    routes.filter(({ metric }) => metric === 200),
+    [],
+  );
 });
 
 // ---- what is refused, and said -------------------------------------------------------------------------------------
