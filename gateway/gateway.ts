@@ -12,7 +12,7 @@ import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { withGuards } from './fleet.ts';
-import { pathConditions, peerOf } from './paths.ts';
+import { pathConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
 import { Prober } from './prober.ts';
@@ -31,6 +31,8 @@ export interface GatewayOptions {
   readonly resilient: boolean;
 }
 
+/** Milliseconds that the first connection to the broker may take before anybody is told. */
+const STARTING_MS = 3000;
 /** Milliseconds between looks at whether the broker has been read. */
 const WAITING_MS = 200;
 
@@ -44,6 +46,7 @@ export class Gateway implements DaemonParts {
   readonly #publisher: Publisher;
   readonly #keeper: HostKeeper;
   readonly sources: DaemonParts['sources'];
+  readonly #started = performance.now();
   #facts: HostFacts | undefined;
   #keys: readonly PrivateKey[] = [];
   #silent: readonly TunnelPlan[] = [];
@@ -84,7 +87,7 @@ export class Gateway implements DaemonParts {
     const planned = this.#plan(await this.#guarded(fleet), host);
     this.#known = { membership, fleet, host, tunnels: planned.tunnels };
     await this.#lanes(site.lanes);
-    await this.#apply(fleet, planned);
+    await this.#apply(planned);
     this.#prober.watch(planned.tunnels, host.healthy);
     this.#options.tools.conditions.set('plan', planned.conditions);
     if (membership === 'member') await this.#say(node);
@@ -149,14 +152,13 @@ export class Gateway implements DaemonParts {
     this.#keys = keys;
   }
 
-  async #apply(fleet: Fleet, planned: HostPlan): Promise<void> {
+  async #apply(planned: HostPlan): Promise<void> {
     const { flags, tools } = this.#options;
     const silent = this.#silent;
     this.#silent = [];
-    for (const { id, device } of silent) {
-      const key = peerOf(fleet, id);
-      const isKicked = key !== undefined && (await this.#keeper.kick(device, key));
-      if (isKicked) tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
+    for (const { id, device, peer } of silent) {
+      if (await this.#keeper.kick(device, peer))
+        tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
     }
     const { failures } = await this.#keeper.hold(planned, this.#keys);
     const conditions = failures
@@ -201,7 +203,10 @@ export class Gateway implements DaemonParts {
   #judge(): void {
     const { tools, member, wireguard, flags } = this.#options;
     const { membership, fleet, tunnels } = this.#known;
-    tools.conditions.set('broker', member.status().conditions);
+    const broker = member.status();
+    // A connection takes a moment to make: that moment is no condition.
+    const isStarting = !broker.connected && performance.now() - this.#started < STARTING_MS;
+    tools.conditions.set('broker', isStarting ? [] : broker.conditions);
     tools.conditions.set('paths', pathConditions(tunnels, this.#prober.paths(), performance.now()));
     tools.conditions.set(
       'kind',

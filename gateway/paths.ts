@@ -1,11 +1,10 @@
-// Tunnels as an operator is told of them, and as their peers are found.
+// Tunnels as an operator is told of them.
 // This module is pure.
 
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { Path } from '#lib/health';
-import type { PublicKey } from '#lib/wireguard';
-import type { Fleet, TunnelId, TunnelPlan } from '#topology';
+import type { TunnelId, TunnelPlan } from '#topology';
 
 /** Milliseconds that a tunnel may be silent before anybody is told: a handshake and two kicks. */
 const PATIENCE_MS = 5000;
@@ -27,13 +26,4 @@ export function pathConditions(
 function isSilent(path: Path | undefined, now: number): boolean {
   if (path === undefined || path.state === 'up') return false;
   return path.state === 'down' || now - path.since > PATIENCE_MS;
-}
-
-const TUNNEL = /^(.+)\/(\d+)#(\d+)$/;
-
-/** The key that the far end of a tunnel shows. */
-export function peerOf({ remotes }: Fleet, id: TunnelId): PublicKey | undefined {
-  const [, cluster, ordinal, lane] = TUNNEL.exec(id) ?? [];
-  const remote = remotes.find((each) => each.id === cluster);
-  return remote?.gateways.find((each) => each.ordinal === Number(ordinal))?.keys[Number(lane)];
 }

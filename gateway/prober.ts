@@ -55,14 +55,18 @@ export class Prober implements Disposable {
     this.#timer ??= setInterval(() => this.#look(), TICK_MS);
   }
 
-  /** Watches exactly these tunnels. What is known of those that stay is kept; new ones among `proven` begin as up. */
+  /**
+   * Watches exactly these tunnels. What is known of those that stay is kept; new ones among `proven` begin as up. One
+   * whose peer is another now is new, and proven by nothing.
+   */
   watch(tunnels: readonly TunnelPlan[], proven: ReadonlySet<TunnelId>): void {
     const now = this.#options.now();
     const wanted = new Set(tunnels.map(({ id }) => id));
     for (const id of this.#watches.keys()) if (!wanted.has(id)) this.#watches.delete(id);
     this.#byRemote.clear();
     for (const tunnel of tunnels) {
-      const watch = this.#watches.get(tunnel.id) ?? this.#begin(now, proven.has(tunnel.id), tunnel);
+      const watch =
+        this.#continued(now, tunnel) ?? begin(now, proven.has(tunnel.id), tunnel, this.#options.random);
       watch.tunnel = tunnel;
       this.#watches.set(tunnel.id, watch);
       const remote = tunnel.remote[0];
@@ -86,20 +90,13 @@ export class Prober implements Disposable {
     this.#sockets.close();
   }
 
-  #begin(now: number, proven: boolean, tunnel: TunnelPlan): Watch {
-    const { random } = this.#options;
-    const path = newPath(now, proven);
-    const watch = {
-      tunnel,
-      path,
-      due: now,
-      nonce: undefined,
-      asked: now,
-      kicks: 0,
-      kickAt: now + kickDelay(0, random()),
-    };
-    // Proven paths have time: at a restart not all are asked in the same instant.
-    return proven ? { ...watch, due: now + probeDelay(path, 1) * random() } : watch;
+  #continued(now: number, tunnel: TunnelPlan): Watch | undefined {
+    const before = this.#watches.get(tunnel.id);
+    if (before === undefined || before.tunnel.peer === tunnel.peer) return before;
+    const { changed, random } = this.#options;
+    const watch = begin(now, false, tunnel, random);
+    if (before.path.state === 'up') changed(tunnel.id, watch.path);
+    return watch;
   }
 
   #look(): void {
@@ -148,4 +145,11 @@ export class Prober implements Disposable {
     watch.path = answered(watch.path, now, now - watch.asked);
     if (before !== 'up') this.#options.changed(watch.tunnel.id, watch.path);
   }
+}
+
+function begin(now: number, isProven: boolean, tunnel: TunnelPlan, random: () => number): Watch {
+  const path = newPath(now, isProven);
+  // Proven paths have time: at a restart not all are asked in the same instant.
+  const due = isProven ? now + probeDelay(path, 1) * random() : now;
+  return { tunnel, path, due, nonce: undefined, asked: now, kicks: 0, kickAt: now + kickDelay(0, random()) };
 }

@@ -37,7 +37,8 @@ export async function readFacts(run: Run, node: Node): Promise<HostFacts> {
   }
   const defaults = (await Promise.all(families.map((family) => readDefaults(run, family)))).flat();
   const outer = links.filter(({ device }) => defaults.some(({ dev }) => dev === device));
-  const advertised = defaults.some(({ dev, protocol }) => dev === uplink.device && protocol === 'ra');
+  const hasAdvertised = defaults.some(({ dev, protocol }) => dev === uplink.device && protocol === 'ra');
+  const advertised = hasAdvertised && (await heedsAdvertisements(run, uplink.device));
   return {
     uplink: { device: uplink.device, mtu: Math.min(uplink.mtu, ...outer.map(({ mtu }) => mtu)), advertised },
     families,
@@ -60,6 +61,12 @@ async function readLinks(run: Run): Promise<Link[]> {
 async function readFamilies(run: Run): Promise<Family[]> {
   const off = await run({ argv: ['sysctl', '-n', 'net.ipv6.conf.all.disable_ipv6'] }).catch(() => '1');
   return off.trim() === '0' ? [4, 6] : [4];
+}
+
+/** False where the kernel leaves advertisements to somebody else: systemd-networkd's routes are marked "ra" as well. */
+async function heedsAdvertisements(run: Run, device: string): Promise<boolean> {
+  const text = await run({ argv: ['sysctl', '-n', `net/ipv6/conf/${device}/accept_ra`] }).catch(() => '0');
+  return text.trim() !== '0';
 }
 
 /** Default routes of the main table. */
