@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import path from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { constantsPage } from '../pages.ts';
-import { readFiles } from './files.ts';
+import { readFiles, root } from './files.ts';
 import type { SourceFile } from './files.ts';
 
 const all = new Set((await readFiles(() => true)).map((file) => file.path));
@@ -96,4 +99,20 @@ test('decisions are numbered without gaps and follow one shape', (t) => {
 test('the page of constants is what the source says (npm run pages writes it)', async (t) => {
   const [source] = await readFiles((name) => name === 'lib/constants/mod.ts');
   t.is(byPath.get('docs/reference/constants.md')?.text, constantsPage(source?.text ?? ''));
+});
+
+test('the page of the daemons lists every option that their --help lists', async (t) => {
+  const page = byPath.get('docs/reference/daemons.md')?.text ?? '';
+  for (const daemon of ['gateway', 'route-agent']) {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      path.join(root, daemon, 'main.ts'),
+      '--help',
+    ]);
+    const options = stdout.match(/--[a-z-]+/g) ?? [];
+    t.true(options.length > 5);
+    t.deepEqual(
+      options.filter((option) => !page.includes(`\`${option}`)),
+      [],
+    );
+  }
 });
