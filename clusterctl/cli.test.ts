@@ -74,6 +74,7 @@ const CLUSTERSET = `clusterset: f77ae25509a4624a
 cluster: east
 index: 1
 fabric: { v4: 100.64.0.0/10, v6: "fd12:3456:789a::/48" }
+clusters: []
 `;
 
 test('clusterctl refuses a wrong command line with one line, and the command that explains it', async (t) => {
