@@ -16,6 +16,8 @@ const PROGRAMS = [
   { argv: ['ip', '-Version'], packaged: 'iproute2' },
   { argv: ['nft', '--version'], packaged: 'nftables' },
   { argv: ['wg', '--version'], packaged: 'wireguard-tools' },
+  { argv: ['sysctl', '--version'], packaged: 'procps' },
+  { argv: ['setpriv', '--version'], packaged: 'util-linux' },
 ] as const;
 
 /** Two ids of our range that no plan uses. */

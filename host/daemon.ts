@@ -11,8 +11,9 @@ import type { Flags, Program } from './flags.ts';
 import { lockHost } from './lock.ts';
 import { Loop } from './loop.ts';
 import type { Again } from './loop.ts';
-import { watchKernel } from './monitor.ts';
+import { kernelWatches } from './monitor.ts';
 import type { KernelChange } from './monitor.ts';
+import { Pace } from './pace.ts';
 import { Conditions } from './report.ts';
 
 /** What a daemon's own parts are given. */
@@ -64,11 +65,12 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   const { pass, failed } = reported(flags.node, () => parts.pass(), { log, metrics, conditions });
   loop = new Loop({ pass, failed, signal: ended });
   held.use(await serve({ program, flags }, parts, { metrics, conditions }));
+  const pace = new Pace();
   const changed = (what: KernelChange): void => {
     parts.noticed(what);
-    wake(WAIT_MS[what]);
+    wake(what === 'ours' ? WAIT_MS.ours : pace.wait(performance.now(), WAIT_MS[what]));
   };
-  const sources = [() => watchKernel({ signal: ended, changed }), ...parts.sources];
+  const sources = [...kernelWatches({ signal: ended, changed }), ...parts.sources];
   const running = sources.map((source) => kept(source, log, ended));
   log.info({ node: flags.node }, 'Started');
   await loop.run();
@@ -93,15 +95,23 @@ function serve(
   });
 }
 
-/** A source that throws is started again: no daemon goes on half deaf. */
+/** Milliseconds until a source that ended is started again, from the first to the last; one that ran for longer counts as sound. */
+const FIRST_RESTART_MS = 1000;
+const LAST_RESTART_MS = 30_000;
+
+/** A source that ends is started again: no daemon goes on half deaf. */
 async function kept(source: () => Promise<void>, log: Log, signal: AbortSignal): Promise<void> {
+  let wait = FIRST_RESTART_MS;
   while (!signal.aborted) {
+    const started = performance.now();
     try {
       await source();
     } catch (error) {
       if (!signal.aborted) log.warn({ error }, 'A watch ended; it is started again');
     }
-    await delay(1000, undefined, { signal }).catch(() => undefined);
+    if (performance.now() - started > LAST_RESTART_MS) wait = FIRST_RESTART_MS;
+    await delay(wait, undefined, { signal }).catch(() => undefined);
+    wait = Math.min(wait * 2, LAST_RESTART_MS);
   }
 }
 

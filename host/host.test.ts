@@ -16,7 +16,8 @@ import { UsageError, parseFlags } from './flags.ts';
 import { laneKeys } from './keys.ts';
 import { HostLockedError, lockHost } from './lock.ts';
 import { Loop } from './loop.ts';
-import { kernelChange } from './monitor.ts';
+import { kernelChange, kernelWatches } from './monitor.ts';
+import { Pace } from './pace.ts';
 import { Conditions } from './report.ts';
 
 async function directory(t: { teardown: (f: () => Promise<void>) => void }): Promise<string> {
@@ -140,6 +141,29 @@ for (const [line, what] of LINES) {
     t.is(kernelChange(line), what);
   });
 }
+
+test('kernelWatches() end with a reason where they cannot watch, so that they are started again', async (t) => {
+  const path = process.env['PATH'];
+  process.env['PATH'] = '/nowhere';
+  t.teardown(() => {
+    process.env['PATH'] = path;
+  });
+  const { signal } = new AbortController();
+  for (const watch of kernelWatches({ signal, changed: () => {} }))
+    await t.throwsAsync(watch(), { message: /^Cannot watch the kernel by "(?:ip|nft) .*": it ended/ });
+});
+
+test('Pace gives a few turns at once, then one a second, and one turn for all that ask until it comes', (t) => {
+  const pace = new Pace();
+  const turns: number[] = [];
+  for (let now = 0; now < 20_000; now += 10) {
+    const turn = now + pace.wait(now, 50);
+    if (turns.at(-1) !== turn) turns.push(turn);
+  }
+  t.deepEqual(turns.slice(0, 3), [50, 100, 150]);
+  t.true(turns.length >= 20 && turns.length <= 26, `${turns.length}`);
+  t.deepEqual(pace.wait(60_000, 20), 20);
+});
 
 test('Conditions logs what comes and goes, once', (t) => {
   const lines: string[] = [];

@@ -17,6 +17,6 @@ export { HostLockedError, lockHost } from './lock.ts';
 export { Loop } from './loop.ts';
 export type { Again, LoopOptions } from './loop.ts';
 export { runProgram } from './main.ts';
-export { watchKernel } from './monitor.ts';
+export { kernelWatches } from './monitor.ts';
 export type { KernelChange } from './monitor.ts';
 export { Conditions } from './report.ts';

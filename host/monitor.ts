@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   NEXTHOP_BASE,
   NEXTHOP_LAST,
@@ -26,9 +25,6 @@ export interface MonitorOptions {
   readonly changed: (what: KernelChange) => void;
 }
 
-/** Milliseconds until a monitor that ended (its socket overran, the program was replaced) is started again. */
-const RESTART_MS = 1000;
-
 type Classify = (line: string) => KernelChange | undefined;
 
 /**
@@ -43,29 +39,34 @@ const MONITORS: readonly (readonly [argv: readonly string[], classify: Classify]
   ],
 ];
 
-/** Watches until the signal aborts. A gap in the watching counts as a change. */
-export async function watchKernel(options: MonitorOptions): Promise<void> {
-  const { signal, changed } = options;
-  const watch = async ([argv, classify]: (typeof MONITORS)[number]): Promise<void> => {
-    while (!signal.aborted) {
-      await watchOnce(argv, classify, options);
-      await delay(RESTART_MS, undefined, { signal }).catch(() => undefined);
-      if (!signal.aborted) changed('facts');
-    }
-  };
-  await Promise.all(MONITORS.map(watch));
+/** The watches, each to be run until the signal aborts, and again where it ends before: the gap counts as a change. */
+export function kernelWatches(options: MonitorOptions): (() => Promise<void>)[] {
+  return MONITORS.map(
+    ([argv, classify]) =>
+      () =>
+        watch(argv, classify, options),
+  );
 }
 
-/** The kernel ends the child with us, however we end: one that has nothing to say would never notice. */
-function watchOnce(
+/**
+ * The kernel ends the child with us, however we end: one that has nothing to say would never notice.
+ * @throws {Error} when the program ends and nobody has asked it to: its socket overran, or it cannot run here
+ */
+function watch(
   argv: readonly string[],
   classify: Classify,
   { signal, changed }: MonitorOptions,
 ): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve();
     const child = spawn('setpriv', ['--pdeathsig', 'TERM', ...argv], {
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PATH: systemPath(), LC_ALL: 'C' },
+    });
+    child.on('spawn', () => changed('facts'));
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said = `${said}${text}`.slice(-500);
     });
     const stop = (): void => void child.kill();
     signal.addEventListener('abort', stop, { once: true });
@@ -73,12 +74,15 @@ function watchOnce(
       const what = classify(line);
       if (what !== undefined) changed(what);
     });
-    const end = (): void => {
+    const end = (cause?: unknown): void => {
       signal.removeEventListener('abort', stop);
-      resolve();
+      if (signal.aborted) return resolve();
+      reject(
+        new Error(`Cannot watch the kernel by "${argv.join(' ')}": it ended. ${said.trim()}`, { cause }),
+      );
     };
     child.on('error', end);
-    child.on('close', end);
+    child.on('close', () => end());
   });
 }
 
