@@ -106,6 +106,21 @@ test('HostKeeper takes a kicked peer out, puts it back, and leaves alone one tha
   t.false(await own.kick('ist00', PEER.publicKey));
 });
 
+test('HostKeeper tries again what is incomplete, ever more slowly', async (t) => {
+  const { keeper: own, clock } = await keeper(t);
+  const { devices, ...rest } = plan([]);
+  const missing = { ...rest, devices: devices.map((device) => ({ ...device, name: 'ist01' })) };
+  const waits: number[] = [];
+  for (let count = 0; count < 7; count += 1) {
+    t.is((await own.hold(missing, [OWN])).outcome, 'incomplete');
+    waits.push(own.restMs);
+    clock.now += own.restMs;
+  }
+  t.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  await own.hold(plan([]), [OWN]);
+  t.is(own.restMs, 30_000);
+});
+
 test('HostKeeper looks again after a failure', async (t) => {
   const { keeper: own, kernel } = await keeper(t);
   const broken = new HostKeeper({

@@ -35,6 +35,8 @@ export class HostKeeper {
   /** Monotonic milliseconds. */
   #lookAt = 0;
   #kicked = false;
+  /** Applications in a row that were incomplete: each waits twice as long for the next as the one before. */
+  #incomplete = 0;
 
   constructor(options: KeeperOptions) {
     this.#options = { now: () => performance.now(), ...options };
@@ -98,7 +100,8 @@ export class HostKeeper {
 
   #remember({ network }: HostPlan, applied: AppliedPlan): AppliedPlan {
     this.#held = { network, applied };
-    if (applied.outcome === 'incomplete') this.#lookWithin(VERIFY_MS);
+    if (applied.outcome === 'incomplete') this.#lookWithin(VERIFY_MS * 2 ** this.#incomplete);
+    this.#incomplete = applied.outcome === 'incomplete' ? this.#incomplete + 1 : 0;
     return applied;
   }
 
