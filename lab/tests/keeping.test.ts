@@ -1,0 +1,122 @@
+import { performance } from 'node:perf_hooks';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { Lab, startClusterset, startDaemon } from '#lab';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { settle } from './settled.ts';
+import { Stillness, kernels } from './stillness.ts';
+
+// One lab for all, each test leaves it as it found it; the last one ends the clusterset.
+const name = `k${process.pid % 100_000}`;
+let lab: Lab;
+
+test.before(async () => {
+  const site = { workers: 1, podsPerWorker: 1, hostProcesses: 0 } as const;
+  lab = await Lab.up({ sites: { east: site, west: site } }, { name });
+  await startClusterset(lab);
+  await settle(lab);
+});
+test.after.always(() => lab?.down());
+
+async function sh(place: string, script: string): Promise<string> {
+  return await lab.place(place).exec(['sh', '-c', script]);
+}
+
+/** Milliseconds until `isSo`; the test fails after `limitMs`. */
+async function within(
+  t: ExecutionContext,
+  limitMs: number,
+  what: string,
+  isSo: () => Promise<boolean>,
+): Promise<void> {
+  const began = performance.now();
+  while (!(await isSo())) {
+    if (performance.now() - began > limitMs) return t.fail(`not within ${limitMs} ms: ${what}`);
+    await sleep(20);
+  }
+  t.pass();
+  t.log(`${Math.round(performance.now() - began)} ms: ${what}`);
+}
+
+/** What a gateway's kernel holds of ours; what is made anew has another place in a list, and another handle. */
+async function held(): Promise<string[]> {
+  const text = (await kernels(lab)).get('east/gw-0') ?? '';
+  return text
+    .replaceAll(/ # handle \d+/g, '')
+    .split('\n')
+    .toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+/** What somebody may do to a gateway's kernel, and how long the daemon may take on a busy machine: without a monitor's word, until it looks again. */
+const DAMAGE: readonly (readonly [what: string, script: string, limitMs: number])[] = [
+  ['a route', 'ip route del 10.2.0.0/16 table 7301 metric 100', 5000],
+  ['an unreachable route', 'ip route del unreachable 10.2.0.0/16 table 7301 metric 4294967295', 5000],
+  ['a group', 'ip nexthop del id 7401002', 5000],
+  ['a rule', 'ip rule del pref 302', 5000],
+  ['a device', 'ip link del ist00', 8000],
+  ['a link', 'ip link set ist10 down', 8000],
+  ['the ruleset', 'nft delete table inet isthmus', 5000],
+  ['a peer', 'wg set ist00 peer "$(wg show ist00 peers)" remove', 40_000],
+];
+
+for (const [what, script, limitMs] of DAMAGE) {
+  test(`isthmus-gateway puts back ${what} that somebody took away`, async (t) => {
+    const before = await held();
+    await sh('east/gw-0', script);
+    await within(t, limitMs, `${what} is back`, async () => isDeepStrictEqual(await held(), before));
+    t.deepEqual(await held(), before);
+  });
+}
+
+test('isthmus-route-agent changes nothing while the files of other clusters are lost, also when it starts anew', async (t) => {
+  await settle(lab);
+  const [east, west] = ['east/pod-a', 'west/pod-a'].map((end) => lab.ends.find((each) => each.name === end));
+  const to = west?.addresses.v4;
+  t.truthy(to);
+  await using still = await Stillness.begin(lab, [[east?.place ?? '', to ?? '']]);
+  await sh('east/worker-1', 'rm -r /etc/isthmus/clusters');
+  await lab.kill({ role: 'route-agent', site: 'east' }, 'SIGKILL');
+  await startDaemon(lab, 'east/worker-1');
+  await within(t, 10_000, 'the agent says what is lost', async () => {
+    const state = await sh('east/worker-1', 'curl -s localhost:9474/state || true');
+    return state.includes('clusterset.yaml lists') && state.includes('is lost');
+  });
+  await within(t, 20_000, 'the file is back', async () =>
+    (await sh('east/worker-1', 'ls /etc/isthmus/clusters 2>/dev/null || true')).includes('west.yaml'),
+  );
+  await sleep(500);
+  const { changes, sent, lost } = await still.end();
+  t.deepEqual(changes, []);
+  t.true(sent > 20);
+  t.is(lost, 0);
+});
+
+test('a revoked member has no peer left anywhere within seconds, and its CIDRs stay unreachable', async (t) => {
+  await sh('broker', 'clusterctl broker revoke west --yes');
+  for (const gateway of ['east/gw-0', 'east/gw-1']) {
+    await within(
+      t,
+      5000,
+      `${gateway} has no peer`,
+      async () => (await sh(gateway, 'wg show all peers')) === '',
+    );
+  }
+  const routes = (): Promise<string> => sh('east/worker-1', 'ip route show table 7301 10.2.0.0/16');
+  await within(t, 5000, 'the worker has no way there', async () => !(await routes()).includes('nhid'));
+  t.regex(await routes(), /^unreachable 10\.2\.0\.0\/16 proto 73 metric 4294967295 $/m);
+});
+
+test('clusterctl leave on one gateway ends the whole cluster: every host is cleaned by its own daemon', async (t) => {
+  await sh('east/gw-0', 'clusterctl leave --yes');
+  for (const host of ['east/gw-0', 'east/gw-1', 'east/worker-1']) {
+    await within(t, 10_000, `${host} is clean`, async () => {
+      const left = await sh(
+        host,
+        "{ ip route show table all; ip rule; } | grep 'proto 73'; ip -o link | grep ': ist'; nft list tables | grep isthmus; true",
+      );
+      return left === '';
+    });
+  }
+});
