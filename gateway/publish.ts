@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterId } from '#lib/names';
-import { SiteReader, removeCluster, renderCluster, writeCluster, writeClusterset } from '#site';
+import { SiteReader, isSameCluster, removeCluster, writeCluster, writeClusterset } from '#site';
 import type { ClustersetFile } from '#site';
 import type { RemoteCluster } from '#topology';
 
@@ -90,9 +90,7 @@ export class Publisher {
   #compare(id: ClusterId, known: RemoteCluster | undefined, held: RemoteCluster | undefined): Compared {
     const before = this.#compared.get(id);
     if (before !== undefined && before.known === known && before.held === held) return before;
-    const agree =
-      known === held ||
-      (known !== undefined && held !== undefined && renderCluster(known) === renderCluster(held));
+    const agree = known === held || (known !== undefined && held !== undefined && isSameCluster(known, held));
     const compared = { known, held, agree };
     this.#compared.set(id, compared);
     return compared;

@@ -7,7 +7,7 @@ export { parseCluster, parseClusterset, parseSite } from './parse.ts';
 export type { ClustersetFile, Site } from './parse.ts';
 export { CLUSTERSET_FILE, SiteReader, clusterFiles, readSite } from './read.ts';
 export type { SiteDirectory } from './read.ts';
-export { renderCluster, renderClusterset } from './render.ts';
+export { isSameCluster, renderCluster, renderClusterset } from './render.ts';
 export { watchSite } from './watch.ts';
 export type { WatchOptions } from './watch.ts';
 export { removeCluster, writeCluster, writeClusterset } from './write.ts';

@@ -2,6 +2,7 @@
 // This module is pure.
 
 import { stringify } from 'yaml';
+import { sorted } from '#lib/ip';
 import type { RemoteCluster } from '#topology';
 import type { ClustersetFile } from './parse.ts';
 
@@ -20,8 +21,8 @@ export function renderCluster({ id, index, podCidrs, serviceCidrs, gateways }: R
   const fields = {
     cluster: id,
     index,
-    podCIDRs: podCidrs,
-    serviceCIDRs: serviceCidrs,
+    podCIDRs: sorted(podCidrs),
+    serviceCIDRs: sorted(serviceCidrs),
     gateways: gateways.map(({ ordinal, keys, endpoint }) => ({
       ordinal,
       keys,
@@ -29,4 +30,21 @@ export function renderCluster({ id, index, podCidrs, serviceCidrs, gateways }: R
     })),
   };
   return HEADER + stringify(fields, { aliasDuplicateObjects: false });
+}
+
+/** Whether two descriptions of a cluster are written as the same file; asked for each cluster, and far cheaper than writing. */
+export function isSameCluster(a: RemoteCluster, b: RemoteCluster): boolean {
+  return a === b || summary(a) === summary(b);
+}
+
+/** Lists of CIDRs have no order of their own. */
+function summary({ id, index, podCidrs, serviceCidrs, gateways }: RemoteCluster): string {
+  const set = (cidrs: readonly string[]): string[] => cidrs.toSorted((x, y) => (x < y ? -1 : 1));
+  const ends = gateways.map(({ ordinal, keys, endpoint }) => [
+    ordinal,
+    keys,
+    endpoint?.addresses,
+    endpoint?.port,
+  ]);
+  return JSON.stringify([id, index, set(podCidrs), set(serviceCidrs), ends]);
 }

@@ -12,7 +12,7 @@ import { SiteError } from './error.ts';
 import { fleetFromSite } from './fleet.ts';
 import { parseCluster, parseClusterset, parseSite } from './parse.ts';
 import { SiteReader, readSite } from './read.ts';
-import { renderCluster, renderClusterset } from './render.ts';
+import { isSameCluster, renderCluster, renderClusterset } from './render.ts';
 import { clusterSchema, clustersetSchema, siteSchema } from './schema.ts';
 import { watchSite } from './watch.ts';
 import { removeCluster, writeCluster, writeClusterset } from './write.ts';
@@ -207,6 +207,27 @@ test('renderCluster() and renderClusterset() say what was read', (t) => {
   t.deepEqual(parseCluster(renderCluster(west), 'west.yaml'), west);
   const clusterset = parseClusterset(CLUSTERSET, 'c.yaml');
   t.deepEqual(parseClusterset(renderClusterset(clusterset), 'c.yaml'), clusterset);
+});
+
+test('isSameCluster() sees every difference but the order of CIDRs', (t) => {
+  const west = parseCluster(WEST.replace('[10.2.0.0/16]', '[10.2.0.0/16, 10.3.0.0/16]'), 'w');
+  t.true(isSameCluster(west, { ...west, podCidrs: west.podCidrs.toReversed() }));
+  t.is(renderCluster(west), renderCluster({ ...west, podCidrs: west.podCidrs.toReversed() }));
+  const [gateway] = west.gateways;
+  if (gateway?.endpoint === undefined) throw new Error('it has an endpoint');
+  const moved = { ...gateway, endpoint: { ...gateway.endpoint, port: 1 } };
+  for (const other of [
+    { ...west, index: 3 },
+    { ...west, podCidrs: [] },
+    { ...west, serviceCidrs: west.podCidrs },
+    { ...west, gateways: [] },
+    { ...west, gateways: [moved] },
+    { ...west, gateways: [{ ordinal: 0, keys: gateway.keys }] },
+    { ...west, gateways: [{ ...gateway, keys: [...gateway.keys, ...gateway.keys] }] },
+  ]) {
+    t.false(isSameCluster(west, other));
+    t.not(renderCluster(west), renderCluster(other));
+  }
 });
 
 test('parseCluster() refuses an ordinal that stands twice', (t) => {
