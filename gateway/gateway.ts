@@ -1,8 +1,8 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
 import type { GatewayView, Member } from '#broker';
-import { HostKeeper, laneKeys, readFacts, removeHost } from '#host';
-import type { Again, DaemonParts, DaemonTools, Flags, HostFacts, KernelChange } from '#host';
+import { FactsReader, HostKeeper, laneKeys, removeHost } from '#host';
+import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
@@ -45,9 +45,9 @@ export class Gateway implements DaemonParts {
   readonly #prober: Prober;
   readonly #publisher: Publisher;
   readonly #keeper: HostKeeper;
+  readonly #facts: FactsReader;
   readonly sources: DaemonParts['sources'];
   readonly #started = performance.now();
-  #facts: HostFacts | undefined;
   #keys: readonly PrivateKey[] = [];
   #silent: readonly TunnelPlan[] = [];
   #said = '';
@@ -58,6 +58,7 @@ export class Gateway implements DaemonParts {
     this.#options = options;
     const { wireguard } = options.wireguard;
     this.#keeper = new HostKeeper({ run, stateDir: flags.state, wireguard });
+    this.#facts = new FactsReader(run);
     this.#reader = new SiteReader(flags.site);
     const view = (): ReturnType<Member['view']> => member.view();
     this.#inputs = inputsReader({
@@ -97,7 +98,7 @@ export class Gateway implements DaemonParts {
   }
 
   noticed(what: KernelChange): void {
-    if (what === 'facts') this.#facts = undefined;
+    if (what === 'facts') this.#facts.forget();
     this.#keeper.noticed(what);
   }
 
@@ -137,12 +138,12 @@ export class Gateway implements DaemonParts {
   /** The first time, tunnels that the kernel's groups hold count as answering: a restart moves nothing. */
   async #host(fleet: Fleet, node: GatewayNode): Promise<Host> {
     const { run, resilient } = this.#options;
-    this.#facts ??= await readFacts(run, node);
+    const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
     const healthy = isFirst
       ? provenTunnels(fleet, (await readState(run, { sysctls: [] })).groups)
       : this.#prober.healthy();
-    return { node: node.name, ...this.#facts, resilient, healthy };
+    return { node: node.name, ...facts, resilient, healthy };
   }
 
   async #lanes(lanes: number): Promise<void> {

@@ -46,6 +46,42 @@ export async function readFacts(run: Run, node: Node): Promise<HostFacts> {
   };
 }
 
+/** Milliseconds that facts count: not every cause of a change is one that monitors tell of, such as another default route. */
+const FRESH_MS = 30_000;
+
+/** Reads facts when they may be others than before. */
+export class FactsReader {
+  readonly #run: Run;
+  readonly #now: () => number;
+  #known: { readonly addresses: string; readonly until: number; readonly facts: HostFacts } | undefined;
+  #forgotten = 0;
+
+  /** `now`: milliseconds on a monotonic clock. */
+  constructor(run: Run, now: () => number = () => performance.now()) {
+    this.#run = run;
+    this.#now = now;
+  }
+
+  /** Throws as {@link readFacts} does. */
+  async read(node: Node): Promise<HostFacts> {
+    const addresses = node.addresses.join(' ');
+    const known = this.#known;
+    if (known?.addresses === addresses && this.#now() < known.until) return known.facts;
+    const forgotten = this.#forgotten;
+    const until = this.#now() + FRESH_MS;
+    const facts = await readFacts(this.#run, node);
+    // What changed while they were read may be missing in them.
+    if (forgotten === this.#forgotten) this.#known = { addresses, until, facts };
+    return facts;
+  }
+
+  /** A link or address has changed. */
+  forget(): void {
+    this.#forgotten += 1;
+    this.#known = undefined;
+  }
+}
+
 /** Other people's devices. Loopback is among them: an address there is the host's as well. */
 async function readLinks(run: Run): Promise<Link[]> {
   const links = v.parse(Links, await json(run, ['ip', '-json', 'address', 'show']));
@@ -59,14 +95,17 @@ async function readLinks(run: Run): Promise<Link[]> {
 }
 
 async function readFamilies(run: Run): Promise<Family[]> {
-  const off = await run({ argv: ['sysctl', '-n', 'net.ipv6.conf.all.disable_ipv6'] }).catch(() => '1');
-  return off.trim() === '0' ? [4, 6] : [4];
+  return (await readSysctl(run, 'net/ipv6/conf/all/disable_ipv6')) === '0' ? [4, 6] : [4];
+}
+
+/** Empty where the kernel has no such key. Only that: a sysctl that did not run would cost the host its IPv6 guards. */
+async function readSysctl(run: Run, key: string): Promise<string> {
+  return (await run({ argv: ['sysctl', '-e', '-n', key] })).trim();
 }
 
 /** False where the kernel leaves advertisements to somebody else: systemd-networkd's routes are marked "ra" as well. */
 async function heedsAdvertisements(run: Run, device: string): Promise<boolean> {
-  const text = await run({ argv: ['sysctl', '-n', `net/ipv6/conf/${device}/accept_ra`] }).catch(() => '0');
-  return text.trim() !== '0';
+  return !['', '0'].includes(await readSysctl(run, `net/ipv6/conf/${device}/accept_ra`));
 }
 
 /** Default routes of the main table. */

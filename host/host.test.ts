@@ -11,7 +11,7 @@ import { condition } from '#lib/conditions';
 import { openLog } from '#lib/log';
 import type { Run } from '#lib/linux';
 import { parseAddress } from '#lib/ip';
-import { readFacts } from './facts.ts';
+import { FactsReader, readFacts } from './facts.ts';
 import { UsageError, parseFlags } from './flags.ts';
 import { laneKeys } from './keys.ts';
 import { HostLockedError, lockHost } from './lock.ts';
@@ -252,4 +252,44 @@ test('readFacts() says which addresses it looked for', async (t) => {
   await t.throwsAsync(readFacts(facts, node), {
     message: /^Cannot act as node "gw-0": this host has none of its addresses 192\.168\.1\.99\./,
   });
+});
+
+const GATEWAY = {
+  name: 'gw-0',
+  role: 'gateway',
+  addresses: [parseAddress('192.168.1.10')],
+  podCidrs: [],
+} as const;
+
+test('readFacts() does not take a sysctl that failed for a kernel without IPv6', async (t) => {
+  const failing: Run = (command) =>
+    command.argv[0] === 'sysctl' ? Promise.reject(new Error('no end after 30000 ms')) : facts(command);
+  await t.throwsAsync(readFacts(failing, GATEWAY), { message: 'no end after 30000 ms' });
+  const without: Run = (command) => (command.argv[0] === 'sysctl' ? Promise.resolve('') : facts(command));
+  t.deepEqual((await readFacts(without, GATEWAY)).families, [4]);
+});
+
+test('FactsReader reads again what changed while it read, what is old, and for other addresses', async (t) => {
+  let reads = 0;
+  let now = 0;
+  let during: (() => void) | undefined;
+  const counting: Run = (command) => {
+    if (command.argv.includes('address')) {
+      reads += 1;
+      during?.();
+    }
+    return facts(command);
+  };
+  const reader = new FactsReader(counting, () => now);
+  during = () => reader.forget();
+  await reader.read(GATEWAY);
+  during = undefined;
+  await reader.read(GATEWAY);
+  await reader.read(GATEWAY);
+  t.is(reads, 2);
+  await reader.read({ ...GATEWAY, addresses: [parseAddress('203.0.113.10')] });
+  t.is(reads, 3);
+  now = 30_000;
+  await reader.read({ ...GATEWAY, addresses: [parseAddress('203.0.113.10')] });
+  t.is(reads, 4);
 });

@@ -5,7 +5,7 @@ export type { AppliedPlan, ApplyPlanOptions } from './apply.ts';
 export { UnfitHostError, checkHost } from './check.ts';
 export { runDaemon } from './daemon.ts';
 export type { DaemonOptions, DaemonParts, DaemonTools } from './daemon.ts';
-export { readFacts } from './facts.ts';
+export { FactsReader, readFacts } from './facts.ts';
 export type { HostFacts } from './facts.ts';
 export { UsageError, parseFlags } from './flags.ts';
 export type { Flags, Program } from './flags.ts';

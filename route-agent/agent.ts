@@ -1,7 +1,7 @@
 // The route agent's own parts: one pass after another, each from the site directory to this host's kernel.
 
-import { HostKeeper, readFacts, removeHost } from '#host';
-import type { Again, DaemonParts, DaemonTools, Flags, HostFacts, KernelChange } from '#host';
+import { FactsReader, HostKeeper, removeHost } from '#host';
+import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import type { Run } from '#lib/linux';
 import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
@@ -23,7 +23,7 @@ export class Agent implements DaemonParts {
   readonly #reader: SiteReader;
   readonly #plan = createPlanner();
   readonly sources: DaemonParts['sources'];
-  #facts: HostFacts | undefined;
+  readonly #facts: FactsReader;
   #keeper: HostKeeper;
   /** What the site directory said last of the own cluster. */
   #phase: 'unknown' | 'joined' | 'left' = 'unknown';
@@ -31,8 +31,9 @@ export class Agent implements DaemonParts {
   #host: Host | undefined;
 
   constructor(options: AgentOptions) {
-    const { tools, flags } = options;
+    const { tools, flags, run } = options;
     this.#options = options;
+    this.#facts = new FactsReader(run);
     this.#keeper = this.#newKeeper();
     this.#reader = new SiteReader(flags.site);
     this.sources = [
@@ -43,7 +44,7 @@ export class Agent implements DaemonParts {
   }
 
   async pass(): Promise<Again> {
-    const { run, flags, tools, resilient } = this.#options;
+    const { flags, tools, resilient } = this.#options;
     const directory = await this.#reader.read();
     const faults = directory.faults.map(({ message }) =>
       condition('IST_SITE_INVALID', flags.node, { reason: message }),
@@ -64,8 +65,8 @@ export class Agent implements DaemonParts {
     // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
     if (fleet === undefined) return {};
     this.#phase = 'joined';
-    this.#facts ??= await readFacts(run, workerNode(directory.site, flags.node));
-    const host = { node: flags.node, ...this.#facts, resilient, healthy: new Set<never>() };
+    const facts = await this.#facts.read(workerNode(directory.site, flags.node));
+    const host = { node: flags.node, ...facts, resilient, healthy: new Set<never>() };
     const planned = this.#plan(fleet, host);
     this.#fleet = fleet;
     this.#host = host;
@@ -81,7 +82,7 @@ export class Agent implements DaemonParts {
   }
 
   noticed(what: KernelChange): void {
-    if (what === 'facts') this.#facts = undefined;
+    if (what === 'facts') this.#facts.forget();
     this.#keeper.noticed(what);
   }
 
