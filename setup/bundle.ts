@@ -123,9 +123,16 @@ async function build(name: Program): Promise<string> {
  *
  * @returns the path of its bundle
  * @throws {Error} esbuild's, with file and line, if the source does not bundle
+ * @throws {SetupError} if the checkout is somebody else's and its bundle is old
  */
 export async function bundle(name: Program): Promise<string> {
-  return (await findFresh(name)) ?? (await build(name));
+  try {
+    return (await findFresh(name)) ?? (await build(name));
+  } catch (cause) {
+    if (!(cause instanceof Error && /^(EACCES|EPERM|EROFS)\b/.test(cause.message))) throw cause;
+    const remedy = 'Run the command once as the owner of this checkout or as root';
+    throw new SetupError(`Cannot bundle "${name}": ${cause.message}. ${remedy}`, { cause });
+  }
 }
 
 if (process.argv[1] === import.meta.filename) {

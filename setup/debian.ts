@@ -9,6 +9,7 @@ import { SetupError, say } from './say.ts';
 
 const run = promisify(execFile);
 
+const UPDATE = ['apt-get', 'update', '--quiet'];
 /** wireguard-tools, for one, recommends a whole kernel image. */
 const INSTALL = ['install', '--yes', '--no-install-recommends', '--option=DPkg::Lock::Timeout=120'];
 
@@ -29,14 +30,14 @@ export function aptCommand(packages: readonly string[]): string {
   return `apt-get install --no-install-recommends ${packages.join(' ')}`;
 }
 
-async function apt(prefix: readonly string[], args: readonly string[]): Promise<void> {
-  const [command = 'apt-get', ...rest] = [
+/** Runs a command of the package system; its last lines are the error. */
+async function system(prefix: readonly string[], argv: readonly string[]): Promise<void> {
+  const [command = 'env', ...rest] = [
     ...prefix,
     'env',
     'DEBIAN_FRONTEND=noninteractive',
     'LC_ALL=C',
-    'apt-get',
-    ...args,
+    ...argv,
   ];
   const child = spawn(command, rest, { stdio: ['inherit', 'pipe', 'pipe'] });
   const tail: string[] = [];
@@ -63,16 +64,17 @@ async function hasLists(): Promise<boolean> {
   return files.some((file) => file.includes('_Packages'));
 }
 
-/** Old lists name files that the mirrors no longer have: then they are fetched anew, once. */
+/** Old lists name files that the mirrors no longer have, and an interrupted dpkg does nothing more: both are mended, once. */
 async function installOnce(prefix: readonly string[], packages: readonly string[]): Promise<void> {
-  const isFresh = !(await hasLists());
-  if (isFresh) await apt(prefix, ['update', '--quiet']);
+  const install = ['apt-get', ...INSTALL, ...packages];
   try {
-    await apt(prefix, [...INSTALL, ...packages]);
+    if (!(await hasLists())) await system(prefix, UPDATE);
+    await system(prefix, install);
   } catch (error) {
-    if (isFresh) throw error;
-    await apt(prefix, ['update', '--quiet']);
-    await apt(prefix, [...INSTALL, ...packages]);
+    const isInterrupted = error instanceof Error && error.message.includes('dpkg --configure -a');
+    if (isInterrupted) await system(prefix, ['dpkg', '--configure', '-a']);
+    await system(prefix, UPDATE);
+    await system(prefix, install);
   }
 }
 
@@ -86,7 +88,7 @@ export async function installPackages(packages: readonly string[]): Promise<void
   const prefix = await elevation();
   if (prefix === undefined) {
     throw new SetupError(
-      `Cannot install ${packages.join(', ')}: this needs root. Run as root: ${aptCommand(packages)}`,
+      `Cannot install ${packages.join(', ')}: this needs root. Run as root: apt-get update && ${aptCommand(packages)}`,
     );
   }
   say(`Installing ${packages.join(', ')}`);

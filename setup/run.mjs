@@ -9,7 +9,8 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const binaries = path.join(root, '.cache', 'bin');
+const cache = path.join(root, '.cache');
+const binaries = path.join(cache, 'bin');
 
 /** Text for people: on stderr, so that `--json` output stays alone on stdout. */
 function say(text) {
@@ -40,52 +41,84 @@ function isInstalled() {
   );
 }
 
-/** Whether the process that holds the install lock still lives; an unreadable lock counts as held for a moment only. */
-function isHeld(lock) {
+/** Root leaves a checkout that is somebody else's to its owner, whose own commands could not write there otherwise. */
+function giveBack(directory) {
+  const { uid, gid } = fs.statSync(root);
+  if (process.getuid?.() === 0 && uid !== 0) spawnSync('chown', ['-Rh', `${uid}:${gid}`, directory]);
+}
+
+function makeCache() {
+  if (fs.existsSync(binaries)) return;
+  for (const name of ['bin', 'dist']) fs.mkdirSync(path.join(cache, name), { recursive: true });
+  giveBack(cache);
+}
+
+/** The living process that holds a lock, if one does. Whoever was killed before it wrote its number holds it no longer. */
+function holderOf(lock) {
   try {
-    process.kill(Number(fs.readFileSync(lock, 'utf8')) || process.pid, 0);
-    return true;
+    const pid = Number(fs.readFileSync(lock, 'utf8'));
+    if (pid === 0) return Date.now() - fs.statSync(lock).mtimeMs > 2000 ? undefined : 'that has just begun';
+    process.kill(pid, 0);
+    return pid;
   } catch (error) {
-    return error.code === 'EPERM';
+    return error.code === 'EPERM' ? 'of another user' : undefined;
   }
 }
 
 /** Two commands started at once on a fresh clone must not both rewrite node_modules. */
 function lockInstall() {
-  fs.mkdirSync(path.join(root, '.cache'), { recursive: true });
-  const lock = path.join(root, '.cache', 'install.lock');
-  for (;;) {
+  const lock = path.join(cache, 'install.lock');
+  const remove = () => fs.rmSync(lock, { force: true });
+  for (let said = false; ; said = true) {
     try {
       fs.writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      return () => fs.rmSync(lock, { force: true });
+      process.on('exit', remove);
+      return () => process.off('exit', remove) && remove();
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
-      if (!isHeld(lock)) fs.rmSync(lock, { force: true });
+      const holder = holderOf(lock);
+      if (holder === undefined) remove();
+      else if (!said)
+        say(`Waiting for process ${holder}, which installs the packages. If it does not: rm ${lock}`);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     }
+  }
+}
+
+/** npm's usual cache, or one in the checkout where the home directory is read-only or missing. */
+function npmCache() {
+  const usual = process.env['npm_config_cache'] ?? path.join(os.homedir(), '.npm');
+  try {
+    fs.mkdirSync(usual, { recursive: true });
+    fs.accessSync(usual, fs.constants.W_OK);
+    return usual;
+  } catch {
+    return path.join(cache, 'npm');
   }
 }
 
 function installPackages() {
   if (isInstalled()) return;
   const unlock = lockInstall();
-  try {
-    if (isInstalled()) return;
-    say('Installing the packages of package-lock.json (once; about half a minute)');
-    const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-      cwd: root,
-      stdio: ['ignore', 2, 2],
-    });
-    if (npm.error !== undefined) {
-      refuse(
-        `Cannot install the packages: npm does not start (${npm.error.message}). Install npm and run the command again`,
-      );
-    }
-    if (npm.status !== 0) {
-      refuse('Cannot install the packages: npm failed, see above. Mend the cause and run the command again');
-    }
-  } finally {
-    unlock();
+  if (!isInstalled()) runNpm();
+  unlock();
+}
+
+function runNpm() {
+  say('Installing the packages of package-lock.json (once; about half a minute)');
+  const quietly = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
+  const npm = spawnSync('npm', ['ci', ...quietly, '--cache', npmCache()], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  giveBack(path.join(root, 'node_modules'));
+  if (npm.error !== undefined) {
+    refuse(
+      `Cannot install the packages: npm does not start (${npm.error.message}). Install npm and run the command again`,
+    );
+  }
+  if (npm.status !== 0) {
+    refuse('Cannot install the packages: npm failed, see above. Mend the cause and run the command again');
   }
 }
 
@@ -105,7 +138,7 @@ function linkNode(node) {
   try {
     if (fs.readlinkSync(link) === node) return;
   } catch {
-    fs.mkdirSync(binaries, { recursive: true });
+    // It is not there yet.
   }
   const fresh = `${link}.${process.pid}`;
   fs.symlinkSync(node, fresh);
@@ -136,9 +169,23 @@ function follow(child) {
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (os.constants.signals[signal] ?? 1)));
 }
 
-installPackages();
-const node = findNode();
-linkNode(node);
+/** Makes the checkout ready and says which Node runs it. */
+function prepare() {
+  try {
+    makeCache();
+    installPackages();
+    const node = findNode();
+    linkNode(node);
+    return node;
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
+    return refuse(
+      `Cannot set up this checkout: ${error.message}. Run the command as its owner or as root, or make a clone of your own`,
+    );
+  }
+}
+
+const node = prepare();
 follow(
   spawn(node, ['--enable-source-maps', path.join(root, 'setup', 'start.ts'), ...process.argv.slice(2)], {
     stdio: 'inherit',

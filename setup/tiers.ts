@@ -1,14 +1,8 @@
 // The tiers of tests, each with what it needs of the machine.
 
-import { execFile } from 'node:child_process';
-import { access } from 'node:fs/promises';
 import process from 'node:process';
-import { promisify } from 'node:util';
-import { hasKernelWireGuard } from './find.ts';
 import { ensurePrograms } from './programs.ts';
 import { SetupError } from './say.ts';
-
-const run = promisify(execFile);
 
 export interface Tier {
   readonly name: string;
@@ -22,6 +16,7 @@ export interface Tier {
   readonly prepare: () => Promise<string | undefined>;
 }
 
+/** Why it cannot be set up, if so. */
 async function setUp(group: string): Promise<string | undefined> {
   try {
     await ensurePrograms(group);
@@ -30,34 +25,6 @@ async function setUp(group: string): Promise<string | undefined> {
     if (error instanceof SetupError) return error.message;
     throw error;
   }
-}
-
-async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
-  return await run(command, args, { timeout: 10_000 }).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function exists(file: string): Promise<boolean> {
-  return await access(file).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Why network namespaces with tunnels cannot be made here. */
-async function findLabObstacle(): Promise<string | undefined> {
-  if (process.platform !== 'linux') return 'it needs Linux';
-  if (process.getuid?.() !== 0) return 'it needs root (run it with sudo)';
-  const missing = await setUp('test');
-  if (missing !== undefined) return missing;
-  if (!(await succeeds('unshare', ['-nm', 'true']))) return 'network namespaces are not allowed here';
-  const hasTunnels = (await hasKernelWireGuard()) === true || (await exists('/dev/net/tun'));
-  if (!hasTunnels) return 'the kernel has neither WireGuard nor /dev/net/tun';
-  return (await succeeds('ip', ['nexthop', 'show']))
-    ? undefined
-    : 'the kernel has no nexthop objects (5.3 or newer)';
 }
 
 /** Unit tests run in any case: one that needs a nats-server which cannot be fetched fails and says so. */
@@ -74,6 +41,6 @@ export const TIERS: readonly Tier[] = [
     ava: ['--config', 'setup/ava.lab.mjs'],
     showPassed: true,
     timeoutMinutes: 14,
-    prepare: findLabObstacle,
+    prepare: () => setUp('test'),
   },
 ];
