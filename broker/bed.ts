@@ -21,7 +21,7 @@ import { startBroker } from './server/start.ts';
 import type { Broker, StartBrokerOptions } from './server/start.ts';
 
 export interface BedOptions extends Partial<
-  Pick<StartBrokerOptions, 'natsServer' | 'minimumVersion' | 'now'>
+  Pick<StartBrokerOptions, 'natsServer' | 'minimumVersion' | 'now' | 'hangMs'>
 > {
   readonly log?: Log;
 }

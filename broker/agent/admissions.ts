@@ -6,11 +6,11 @@ import type { Log } from '#lib/log';
 import type { ClusterId } from '#lib/names';
 import { splitRequest } from '../join/message.ts';
 import type { JoinGrant, JoinRefusal } from '../join/message.ts';
-import { signCertificate } from '../trust/certificate.ts';
+import { openCertificate, signCertificate } from '../trust/certificate.ts';
 import type { Certificate } from '../trust/certificate.ts';
 import { parseAccount } from '../trust/header.ts';
 import { Refused } from '../trust/refusal.ts';
-import { openRevocation, signRevocation } from '../trust/revocation.ts';
+import { isRevocation, openRevocation, signRevocation } from '../trust/revocation.ts';
 import type { Keys, Paths } from '../server/data-directory.ts';
 import { parseAccountKey } from '../server/data-directory.ts';
 import { memberUser } from '../server/accounts.ts';
@@ -53,16 +53,20 @@ export class Admissions {
   }
 
   /**
-   * A member's own departure, signed by its identity key. `told` is called when all know, and before it is cut off.
+   * A statement of the directory that a member hands in: its own departure, or what this disk may have forgotten.
+   * `told` is called when all know, and before a member that departs is cut off.
    * @throws {Refused}
    */
-  async leave(bytes: Uint8Array, account: string, told: () => void): Promise<void> {
+  async take(bytes: Uint8Array, account: string, told: () => void): Promise<void> {
     await this.#inTurn(async () => {
-      const { by, certificate } = openRevocation(this.#options.roster.root, bytes);
-      if (by !== 'member' || certificate.account !== account) {
-        throw new Refused('wrong-account', 'it is not the departure of the member who sent it');
+      const { roster } = this.#options;
+      const revocation = isRevocation(bytes) ? openRevocation(roster.root, bytes) : undefined;
+      const certificate = revocation?.certificate ?? openCertificate(roster.root, bytes);
+      if (revocation?.by === 'member' && certificate.account === account) {
+        return await this.#end(certificate, bytes, told);
       }
-      await this.#end(certificate, bytes, told);
+      await this.#restore(certificate, bytes, revocation !== undefined);
+      return told();
     });
   }
 
@@ -137,6 +141,28 @@ export class Admissions {
     const signer = this.#options.roster.accountKey(cluster, identity);
     const issuedAt = Math.floor(Math.max(this.#options.now().getTime(), serial) / 1000);
     return encodeJwt({ name: cluster, subject: user, signer, claims: memberUser(SLOTS_DEFAULT), issuedAt });
+  }
+
+  /**
+   * Only what this broker gave out itself comes back: the account has to follow from its own secret, so a membership key
+   * that was stolen is not enough.
+   */
+  async #restore(
+    { cluster, identity, account }: Certificate,
+    bytes: Uint8Array,
+    isEnd: boolean,
+  ): Promise<void> {
+    const { roster, keys, effects, log, now } = this.#options;
+    if (roster.accountKey(cluster, identity).publicKey !== parseAccountKey(account)) {
+      throw new Refused('untrusted-signer', 'this broker has given out no such account');
+    }
+    const verdict = await roster.record(cluster, bytes, now());
+    if (verdict.outcome === 'unchanged') return;
+    if (verdict.outcome === 'refused') throw new Refused(verdict.code, verdict.reason);
+    const member = roster.ledger.members.get(cluster);
+    if (isEnd) await effects.ended(cluster, parseAccountKey(account));
+    else if (member !== undefined) await effects.admitted(cluster, memberAccountJwt(keys, member));
+    log.warn({ cluster }, 'A member knew something newer of a cluster than the data directory: taken over');
   }
 
   async #end({ cluster, account }: Certificate, bytes: Uint8Array, told?: () => void): Promise<void> {

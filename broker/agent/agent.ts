@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import { Sparing } from '#lib/log';
 import type { Log } from '#lib/log';
 import type { NkeyPublic } from '#lib/nats';
 import type { ClusterId } from '#lib/names';
@@ -14,11 +15,14 @@ import { parseAccountKey } from '../server/data-directory.ts';
 import { memberAccountJwt } from '../server/configure.ts';
 import { BEACON, HOT, JOIN } from '../server/subjects.ts';
 import { isAccount } from '../trust/header.ts';
-import { Refused } from '../trust/refusal.ts';
+import type { Account } from '../trust/header.ts';
+import { refuse, Refused } from '../trust/refusal.ts';
+import { isRecord } from '../trust/record.ts';
 import { Admissions } from './admissions.ts';
+import { Budget } from './budget.ts';
 import { connectUser, mintUser } from './connection.ts';
 import { Directory } from './directory.ts';
-import { HotPath } from './hot.ts';
+import { hotSubject } from './hot.ts';
 import { Resolver } from './resolver.ts';
 import type { Roster } from './roster.ts';
 import { Stream } from './stream.ts';
@@ -44,6 +48,10 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const FIRST_TRIES = 100;
 const TRY_AGAIN_MS = 100;
 const REPLICAS = 1;
+/** Messages that one member may send in one second, or one who joins: a fan-out to a thousand members costs the server 15 ms of CPU. */
+const PER_SECOND = 16;
+/** Joins under way or waiting for their turn; who is one too many asks again. */
+const MAX_JOINS = 256;
 
 /** The stream as this agent has known it since it started, or since the stream became another. */
 interface Session {
@@ -61,10 +69,13 @@ export class Agent implements AsyncDisposable {
   readonly #stream: Stream;
   readonly #directory: Directory;
   readonly #resolver: Resolver;
-  readonly #hot = new HotPath();
+  readonly #budget = new Budget(PER_SECOND);
+  readonly #sparing = new Sparing({ now: () => performance.now() });
   readonly #stopping = new AbortController();
   #session: Session | undefined;
   #assertAfter = 0;
+  #joins = 0;
+  #lostAt: number | undefined;
   #beating: Promise<void> = Promise.resolve();
 
   private constructor(options: AgentOptions, broker: NatsConnection, system: NatsConnection) {
@@ -103,6 +114,11 @@ export class Agent implements AsyncDisposable {
     return agent;
   }
 
+  /** Milliseconds since the connection was lost; 0 while there is one. A server that hangs loses it within three seconds. */
+  get silence(): number {
+    return this.#lostAt === undefined ? 0 : performance.now() - this.#lostAt;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     await this.#beating;
@@ -131,37 +147,55 @@ export class Agent implements AsyncDisposable {
 
   async #followConnection(): Promise<void> {
     for await (const status of this.#broker.status()) {
-      if (status.type === 'reconnect') this.#assertAfter = 0;
+      if (status.type === 'reconnect') {
+        this.#assertAfter = 0;
+        this.#lostAt = undefined;
+      } else if (status.type === 'disconnect') this.#lostAt ??= performance.now();
     }
   }
 
   async #onJoin(message: Msg): Promise<void> {
-    const { log } = this.#options;
+    const { log, now } = this.#options;
+    const token = message.subject.split('.').at(-1) ?? '';
+    if (this.#joins >= MAX_JOINS || !this.#budget.take(token, now())) return;
+    this.#joins += 1;
     try {
-      const answer = await this.admissions.join(message.data, message.subject.split('.').at(-1) ?? '');
-      message.respond(encodeAnswer(answer));
+      message.respond(encodeAnswer(await this.admissions.join(message.data, token)));
     } catch (error) {
       // No answer: the joiner asks again, and finds what was done so far.
       log.error({ error }, 'A join could not be finished');
+    } finally {
+      this.#joins -= 1;
     }
   }
 
   async #onHot(message: Msg): Promise<void> {
-    const { log, now, roster } = this.#options;
+    const { log, now } = this.#options;
     const account = message.subject.split('.').at(-1) ?? '';
     if (!isAccount(account)) return;
     try {
-      if (isDeparture(message.data)) {
-        await this.admissions.leave(message.data, account, () =>
-          message.respond(JSON.stringify({ ok: true })),
-        );
-      } else if (roster.ledger.memberOf(account) !== undefined) {
-        this.#broker.publish(this.#hot.subjectFor(account, message.data, now()), message.data);
+      if (!this.#budget.take(account, now())) {
+        refuse('oversized', `it sends more than ${PER_SECOND} messages in a second`);
       }
+      await this.#takeHot(account, message);
     } catch (error) {
-      if (!(error instanceof Refused)) log.error({ error, account }, 'A message could not be handled');
-      else log.warn({ account, code: error.code }, `Refused a message: ${error.message}`);
-      message.respond(JSON.stringify({ ok: false }));
+      const code = error instanceof Refused ? error.code : undefined;
+      const line = this.#sparing.ask(`${account} ${code}`);
+      if (line !== undefined && error instanceof Refused)
+        log.warn({ account, code, ...line }, `Refused a message: ${error.message}`);
+      else if (line !== undefined) log.error({ error, account, ...line }, 'A message could not be handled');
+      if (code !== 'oversized') message.respond(JSON.stringify({ ok: false }));
+    }
+  }
+
+  /** A record to pass on, the member's own departure, or something of the directory that our disk has forgotten. */
+  async #takeHot(account: Account, message: Msg): Promise<void> {
+    const { roster } = this.#options;
+    const { data } = message;
+    if (!isRecord(data)) {
+      await this.admissions.take(data, account, () => message.respond(JSON.stringify({ ok: true })));
+    } else if (roster.ledger.memberOf(account) !== undefined) {
+      this.#broker.publish(hotSubject(account, data), data);
     }
   }
 
@@ -186,14 +220,18 @@ export class Agent implements AsyncDisposable {
   async #beat(): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#stopping;
+    let answers = true;
     for (let count = 1; !signal.aborted; count += 1) {
       try {
         const session = await this.#look();
         this.#broker.publish(BEACON, this.#signBeacon(session));
         if (performance.now() >= this.#assertAfter) await this.#assert();
         if (count % COLLECT_EVERY === 1) await this.#directory.collect();
+        if (!answers) log.info('The stream answers again');
+        answers = true;
       } catch (error) {
-        if (!signal.aborted) log.warn({ error }, 'The stream does not answer');
+        if (answers && !signal.aborted) log.warn({ error }, 'The stream does not answer');
+        answers = false;
       }
       await sleep(BEACON_MS, undefined, { signal }).catch(() => undefined);
     }
@@ -248,8 +286,4 @@ export class Agent implements AsyncDisposable {
         await this.#resolver.remove([parseAccountKey(end.certificate.account)], now());
     }
   }
-}
-
-function isDeparture(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.subarray(0, 18)).toString('latin1') === 'isthmus-revocation';
 }

@@ -39,10 +39,13 @@ export async function serveControl(
   const server = createServer((socket) => void answer(socket, handle));
   await withShortPath(path, (short) => listen(server, short));
   return {
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
+    [Symbol.asyncDispose]: async () => {
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
-      }),
+      });
+      // The server would remove it by the short path, which is closed by now.
+      await rm(path, { force: true });
+    },
   };
 }
 

@@ -19,7 +19,8 @@ import { openBeacon } from '../records/beacon.ts';
 import { pathsOf } from '../server/data-directory.ts';
 import { pinRoot } from '../trust/authority.ts';
 import { parseAccount } from '../trust/header.ts';
-import { openCertificate } from '../trust/certificate.ts';
+import { openCertificate, signCertificate } from '../trust/certificate.ts';
+import type { Certificate } from '../trust/certificate.ts';
 import { SigningKey } from '../trust/keys.ts';
 import { signRecord } from '../trust/record.ts';
 import { Refused } from '../trust/refusal.ts';
@@ -478,6 +479,44 @@ test('joinClusterset() of a member that the broker forgot gets the same account 
   t.is(again.own.account, west.own.account);
   t.is(again.own.index, 2);
   t.true(again.own.serial > west.own.serial);
+});
+
+test('the agent takes back nothing that it has not given out, and no older word', async (t) => {
+  await using bed = await Bed.open();
+  const first = await bed.join('east', POD);
+  const east = await bed.join('east', ['10.11.0.0/16']);
+  const connection = await bed.connectMember(east);
+  const { authority } = await bed.keys();
+  const certify = (changes: Partial<Certificate>): Uint8Array => {
+    const body = {
+      ...east.own,
+      cluster: parseClusterId('rogue'),
+      index: 9,
+      podCidrs: [parseCidr('10.9.0.0/16')],
+    };
+    const identity = SigningKey.generate().publicKey;
+    const account = parseAccount(Nkey.generate('account').publicKey);
+    return signCertificate(
+      authority,
+      { ...body, identity, account, serial: Date.now(), ...changes },
+      new Date(),
+    );
+  };
+  const handIn = async (bytes: Uint8Array): Promise<string> =>
+    (await connection.request('hot', bytes, { timeout: 2_000 })).string();
+  t.is(
+    await handIn(certify({})),
+    '{"ok":false}',
+    'signed by the membership key, for an account of somebody else',
+  );
+  t.is(await handIn(first.own.bytes), '{"ok":false}', 'an older certificate');
+  t.is(await handIn(east.own.bytes), '{"ok":true}', 'what it knows already');
+  t.is(await handIn(Buffer.from('isthmus-revocation-v1\0')), '{"ok":false}');
+  const members = await listMembers({ dir: bed.dir });
+  t.deepEqual(
+    members.map(({ cluster, podCidrs }) => `${cluster} ${podCidrs.join()}`),
+    ['east 10.11.0.0/16'],
+  );
 });
 
 test('the agent publishes a beacon a second that its membership key signed', async (t) => {

@@ -12,6 +12,7 @@ import type { CursorState } from './cursor.ts';
 import { Cursor } from './cursor.ts';
 import { readFrom, readLast, sequenceOf } from './direct-get.ts';
 import { Patience } from './patience.ts';
+import type { DirectoryEntries } from './returner.ts';
 import { pause, Wake } from './wake.ts';
 import { withheldSubjects } from './withheld.ts';
 
@@ -23,8 +24,11 @@ export interface FollowerOptions {
   readonly cursor: CursorState | undefined;
   /** Something arrived under `mc.put.…`; the bytes are the caller's to keep. */
   readonly onArrival: (subject: string, bytes: Uint8Array) => void;
-  /** All that the stream holds has been offered: after every connection, and after every repair. */
-  readonly onInStep: (connection: NatsConnection) => void;
+  /**
+   * All that the stream holds has been offered: after every connection, and after every repair. Where the stream was
+   * read from its beginning, `directory` is all that it holds of the directory.
+   */
+  readonly onInStep: (connection: NatsConnection, directory?: DirectoryEntries) => void;
 }
 
 /** Milliseconds. */
@@ -153,14 +157,17 @@ export class Follower {
     await answered(connection.flush());
     const start = this.#cursor.start;
     if (start === 1) this.#resyncs += 1;
+    const directory = new Map<string, Uint8Array>();
+    const isEntry = `${PUT}.${this.#options.ledger.pins.brokerAccount}.`;
     let last = start - 1;
     for await (const { subject, sequence, bytes } of readFrom(connection, start)) {
       this.#options.onArrival(subject, bytes);
+      if (subject.startsWith(isEntry)) directory.set(subject, bytes);
       last = Math.max(last, sequence);
     }
     this.#cursor.caughtUp(start, last);
     if (this.#cursor.isBehind) this.#wake.ring();
-    else this.#options.onInStep(connection);
+    else this.#options.onInStep(connection, start === 1 ? directory : undefined);
   }
 
   /** Looks for signs that something is missing that no gap has shown. */

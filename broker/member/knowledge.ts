@@ -86,6 +86,12 @@ export class Knowledge implements AsyncDisposable {
     return outcomes;
   }
 
+  /** The directory as it is believed, ends of membership first. */
+  *directory(): Iterable<readonly [subject: string, bytes: Uint8Array]> {
+    const frames = [...directoryFrames(this.ledger)];
+    for (const { subject, bytes } of frames.reverse()) yield [subject, bytes];
+  }
+
   /** Keeps how far the stream was read. It is written after everything that was learnt before. */
   mark(cursor: CursorState): void {
     this.#cursor = cursor;
@@ -108,14 +114,19 @@ export class Knowledge implements AsyncDisposable {
   }
 }
 
-/** Everything that is believed. Certificates come before the ends of earlier memberships, records last. */
-function* framesOf(ledger: Ledger): Iterable<Frame> {
+/** Certificates come before the ends of earlier memberships. */
+function* directoryFrames(ledger: Ledger): Iterable<Frame> {
   const broker = `${PUT}.${ledger.pins.brokerAccount}`;
   for (const { cluster, bytes } of ledger.members.values())
     yield { subject: `${broker}.dir.${cluster}`, bytes };
   for (const { certificate, bytes } of ledger.ends) {
     yield { subject: `${broker}.end.${certificate.account}`, bytes };
   }
+}
+
+/** Everything that is believed, records last. */
+function* framesOf(ledger: Ledger): Iterable<Frame> {
+  yield* directoryFrames(ledger);
   for (const { cluster, account } of ledger.members.values()) {
     for (const { slot, bytes } of ledger.recordsOf(cluster))
       yield { subject: `${PUT}.${account}.${slot}`, bytes };

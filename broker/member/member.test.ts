@@ -10,7 +10,7 @@ import * as v from 'valibot';
 import { parseAddress, parseCidr } from '#lib/ip';
 import { openLog } from '#lib/log';
 import { parsePublicKey } from '#lib/wireguard';
-import { issueToken, revokeMember } from '../agent/manage.ts';
+import { issueToken, listMembers, revokeMember } from '../agent/manage.ts';
 import { joinClusterset } from '../join/join.ts';
 import { MANIFEST, MANIFEST_LIMIT } from '../records/manifest.ts';
 import { createBroker } from '../server/create.ts';
@@ -306,6 +306,47 @@ test.serial('openMember() keeps the newer word when the broker comes back as an 
   t.deepEqual(old, [], 'the old copy was never believed');
   t.is(east.fewest(seen), 6);
 });
+
+test.serial(
+  'openMember() gives back what a broker put back from an old copy has forgotten: who joined, and who was revoked',
+  async (t) => {
+    const bed = await newBed(t);
+    const east = await bed.join(t, 'east', 1);
+    const edge = await bed.join(t, 'edge', 3);
+    await bed.stop();
+    await cp(bed.brokerDir, join(bed.dir, 'copy'), { recursive: true });
+    await bed.start();
+    const west = await bed.join(t, 'west', 2);
+    await Promise.all([east.publish(41_001), west.publish(42_001)]);
+    await revokeMember({ dir: bed.brokerDir, cluster: 'edge' });
+    for (const one of [east, west]) await eventually(t, () => one.sees, 'east east:41001 west west:42001');
+    const seen = [east.views.length - 1, west.views.length - 1] as const;
+    await bed.stop();
+    await rm(bed.brokerDir, { recursive: true });
+    await cp(join(bed.dir, 'copy'), bed.brokerDir, { recursive: true });
+    await bed.start();
+    await west.publish(42_002);
+    const ms = await eventually(t, () => east.sees, 'east east:41001 west west:42002', 30_000);
+    t.log(`west is heard again after ${Math.round(ms)} ms, of which the broker did not know`);
+    const states = async (): Promise<string> =>
+      (await listMembers({ dir: bed.brokerDir })).map(({ cluster, state }) => `${cluster} ${state}`).join();
+    for (let left = 100; left > 0 && (await states()).includes('edge member'); left -= 1) await sleep(100);
+    t.is(await states(), 'east member,edge held,west member');
+    await eventually(t, () => edge.member.status().connected, false);
+    for (const [at, one] of [east, west].entries()) {
+      t.is(one.fewest(seen[at] ?? 0), 4, 'no view has missed anything');
+      await eventually(
+        t,
+        () =>
+          one.member
+            .status()
+            .conditions.map(({ code }) => code)
+            .join(),
+        '',
+      );
+    }
+  },
+);
 
 test.serial('openMember() notices a broker that hangs, keeps everything, and catches up', async (t) => {
   const { bed, east, west, edge } = await threeClusters(t);

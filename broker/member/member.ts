@@ -18,6 +18,7 @@ import type { OpenMembership } from './membership.ts';
 import { loadMembership } from './membership.ts';
 import type { PublisherOptions, Saying } from './publisher.ts';
 import { Publisher } from './publisher.ts';
+import { Returner } from './returner.ts';
 import { statusOf } from './report.ts';
 import type { BrokerStatus } from './status.ts';
 import { FOREVER, pause, Wake } from './wake.ts';
@@ -78,6 +79,7 @@ class RunningMember implements Member {
   readonly #follower: Follower;
   readonly #publisher: Publisher;
   readonly #publishing: PublisherOptions;
+  readonly #returner: Returner;
   readonly #bells = new Set<Wake>();
   readonly #running: Promise<unknown>;
   readonly #link: LinkState = { fault: 'no connection was made yet', server: undefined };
@@ -97,12 +99,17 @@ class RunningMember implements Member {
       root: membership.pinned,
       cursor: knowledge.cursor,
       onArrival,
-      onInStep: (connection) => this.#publisher.inStep(connection),
+      onInStep: (connection, directory) => {
+        this.#publisher.inStep(connection);
+        if (directory !== undefined) this.#returner.read(connection, directory);
+      },
     });
+    this.#returner = new Returner({ ...common, believed: () => knowledge.directory() });
     this.#running = Promise.all([
       this.#keepLinked(),
       this.#follower.run(),
       this.#publisher.run(),
+      this.#returner.run(),
       this.#keepMarked(),
     ]);
   }
@@ -166,6 +173,7 @@ class RunningMember implements Member {
       verdict.outcome === 'accepted' ? [verdict.entry] : [],
     );
     const own = `${PUT}.${account}.`;
+    this.#returner.arrived(subject, bytes);
     if (subject.startsWith(own)) this.#publisher.arrived(subject.slice(own.length), bytes);
     if (accepted.length > 0) for (const bell of this.#bells) bell.ring();
     const isRenewed = accepted.some(

@@ -412,6 +412,8 @@ for (const [which, program] of Object.entries(SERVERS)) {
       scene.heardByB.filter((line) => !line.startsWith('mc.evt.beacon ')),
       [],
     );
+    // The agent takes sixteen messages a second from one token, and does not answer what is too much.
+    await sleep(1_000);
     t.like(JSON.parse((await joiner.request('join.00000000000000aa', EVIL)).string()), {
       ok: false,
       fault: 'malformed',

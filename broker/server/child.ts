@@ -1,4 +1,4 @@
-// One nats-server as our child: started, watched, started again when it dies, and ended with us.
+// One nats-server as our child: started, watched, started again when it dies or hangs, and ended with us.
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -16,6 +16,8 @@ export interface ChildOptions {
   readonly log: Log;
   /** Called before every start: whatever the server reads has to be there. */
   readonly prepare: () => Promise<void>;
+  /** Milliseconds without an answer after which a server that still runs is ended. @default 15000 */
+  readonly hangMs?: number;
 }
 
 const FIRST_WAIT_MS = 200;
@@ -24,6 +26,12 @@ const LONGEST_WAIT_MS = 10_000;
 const HEALTHY_MS = 30_000;
 const READY_MS = 15_000;
 const STOP_MS = 5_000;
+/**
+ * Members notice a server that hangs after three seconds, and wait. A disk that stalls does not keep a server from
+ * answering pings, and a machine that is merely slow answers within this; a deadlock never does.
+ */
+const HANG_MS = 15_000;
+const LOOK_MS = 500;
 /** Lines that the server wrote last; the reason of a failed start is among them. */
 const KEPT_LINES = 20;
 
@@ -31,12 +39,14 @@ interface Running {
   readonly process: ChildProcess;
   readonly exited: Promise<void>;
   readonly lines: string[];
+  /** When it was started, on the monotonic clock. */
+  readonly since: number;
 }
 
 /**
  * A supervised nats-server.
  *
- *   start ──► running ──exit──► waiting (back-off) ──► running …
+ *   start ──► running ──exit, or ended because it hangs──► waiting (back-off) ──► running …
  *     │          └──────────── dispose ────────────► stopped
  *     └─ first start fails: the error is the caller's
  */
@@ -45,6 +55,7 @@ export class NatsChild implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #current: Running | undefined;
   #supervision: Promise<void> = Promise.resolve();
+  #guarding: Promise<void> = Promise.resolve();
 
   private constructor(options: ChildOptions) {
     this.#options = options;
@@ -63,10 +74,15 @@ export class NatsChild implements AsyncDisposable {
     return this.#current?.process.pid;
   }
 
+  /** From now on, ends a server that answers nobody. `silence`: milliseconds since it last answered, 0 while it does. */
+  guard(silence: () => number): void {
+    this.#guarding = this.#guard(silence);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     if (this.#current !== undefined) await end(this.#current);
-    await this.#supervision;
+    await Promise.all([this.#supervision, this.#guarding]);
     await rm(this.#options.pidFile, { force: true });
   }
 
@@ -82,6 +98,21 @@ export class NatsChild implements AsyncDisposable {
       throw error;
     }
     await writeWhole(pidFile, `${running.process.pid} ${await startOf(running.process.pid)}\n`);
+  }
+
+  async #guard(silence: () => number): Promise<void> {
+    const { log, hangMs = HANG_MS } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+      const current = this.#current;
+      // One that has just been started is given as long to answer for the first time.
+      if (current === undefined || performance.now() - current.since < hangMs || silence() < hangMs) continue;
+      if (current.process.exitCode !== null || current.process.signalCode !== null) continue;
+      log.error({ pid: current.process.pid }, 'nats-server hangs; ending it');
+      current.process.kill('SIGKILL');
+      await current.exited;
+    }
   }
 
   async #supervise(): Promise<void> {
@@ -116,7 +147,7 @@ function launch(program: string, configuration: string, log: Log): Running {
       log[level]({ server: line.replace(/^\[\d+\] /, '') }, 'nats-server says');
     });
   }
-  return { process: child, exited, lines };
+  return { process: child, exited, lines, since: performance.now() };
 }
 
 async function ready({ process: child, exited, lines }: Running): Promise<void> {

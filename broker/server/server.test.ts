@@ -266,6 +266,30 @@ test('startBroker() ends a server that hangs', async (t) => {
   t.false(await runs(pid));
 });
 
+test('startBroker() starts another server in place of one that hangs, and leaves one alone that only paused', async (t) => {
+  await using bed = await Bed.open({ hangMs: 5_000 });
+  const connection = await bed.connectMember(await bed.join('east', ['10.1.0.0/16']), { forever: true });
+  const { pid = 0 } = bed.broker;
+  process.kill(pid, 'SIGSTOP');
+  await sleep(4_000);
+  process.kill(pid, 'SIGCONT');
+  await sleep(3_000);
+  t.is(bed.broker.pid, pid, 'it only paused');
+  process.kill(pid, 'SIGSTOP');
+  for (let tries = 0; bed.broker.pid === pid && tries < 300; tries += 1) await sleep(100);
+  t.not(bed.broker.pid, pid);
+  t.false(await runs(pid));
+  let answers = false;
+  for (let tries = 0; !answers && tries < 100; tries += 1) {
+    answers = await connection.request('put.gw.0', 'x', { timeout: 500 }).then(
+      () => true,
+      () => false,
+    );
+    await sleep(100);
+  }
+  t.true(answers, 'the member is back');
+});
+
 test('startBroker() ends the nats-server that a killed broker left behind, and no other', async (t) => {
   await using place = await scratch();
   const dir = join(place.dir, 'broker');

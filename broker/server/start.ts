@@ -42,6 +42,8 @@ export interface StartBrokerOptions {
   readonly advertise?: readonly string[];
   /** Major and minor. The attack suite also runs on a server that the product refuses. @default 2.11 */
   readonly minimumVersion?: readonly [number, number];
+  /** Milliseconds after which a nats-server that answers nobody is ended, and started again. @default 15000 */
+  readonly hangMs?: number;
   readonly now?: () => Date;
   readonly run?: Run;
 }
@@ -73,10 +75,12 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const keys = await readKeys(paths, description.root);
   const roster = await Roster.load(paths, description, keys);
   const setting: Setting = { paths, description, keys, now };
-  const server = stack.use(await startServer(setting, roster, { log, program: natsServer, run }));
+  const hang = options.hangMs === undefined ? {} : { hangMs: options.hangMs };
+  const server = stack.use(await startServer(setting, roster, { log, program: natsServer, run, ...hang }));
   const agent = stack.use(
     await Agent.start({ paths, description, keys, roster, server: localUrl(description), log, now }),
   );
+  server.guard(() => agent.silence);
   stack.use(await serveControl(paths.control, (command) => revoke(agent, command)));
   log.info({ clusterset: description.clusterset, urls: urlsOf(description), version }, 'The broker is ready');
   const owned = stack.move();
@@ -95,12 +99,13 @@ interface ServerOptions {
   readonly program: string;
   readonly run: Run;
   readonly log: Log;
+  readonly hangMs?: number;
 }
 
 async function startServer(
   setting: Setting,
   roster: Roster,
-  { program, run, log }: ServerOptions,
+  { program, run, ...options }: ServerOptions,
 ): Promise<NatsChild> {
   const { paths, description, keys, now } = setting;
   const nats = natsPathsOf(paths);
@@ -114,7 +119,8 @@ async function startServer(
     await writeAccounts(paths, new Map([...ownAccounts(keys, now()), ...accounts]));
     await refuseTakenPort(description);
   };
-  return NatsChild.start({ program, configuration: nats.configuration, pidFile: nats.pid, log, prepare });
+  const files = { configuration: nats.configuration, pidFile: nats.pid };
+  return NatsChild.start({ ...options, ...files, program, prepare });
 }
 
 /** Takes over what the caller wants otherwise. */

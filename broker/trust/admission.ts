@@ -16,7 +16,7 @@ import { compareCounters, openRecord, recordContent } from './record.ts';
 import type { RefusalCode } from './refusal.ts';
 import { Refused, refuse } from './refusal.ts';
 import type { RevokedBy, SignedRevocation } from './revocation.ts';
-import { openRevocation } from './revocation.ts';
+import { isRevocation, openRevocation } from './revocation.ts';
 import { verifyStatement } from './statement.ts';
 
 /** What became of an arrival. */
@@ -70,9 +70,7 @@ function judge(ledger: Ledger, { account, slot }: Place, bytes: Uint8Array): Ent
   if (!slot.startsWith(DIRECTORY) || !isClusterId(cluster)) {
     refuse('unknown-kind', `the broker says something of the kind "${slot.slice(0, 64)}"`);
   }
-  // The domain at the beginning says which of the two it is; the signature covers it.
-  const isRevocation = Buffer.from(bytes.subarray(0, 18)).toString('latin1') === 'isthmus-revocation';
-  return isRevocation
+  return isRevocation(bytes)
     ? judgeRevocation(ledger, { cluster }, bytes)
     : judgeCertificate(ledger, cluster, bytes);
 }

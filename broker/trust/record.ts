@@ -9,7 +9,7 @@ import type { SigningKey } from './keys.ts';
 import { keyId } from './keys.ts';
 import { refuse } from './refusal.ts';
 import type { Statement } from './statement.ts';
-import { signStatement, splitStatement, statementDigest } from './statement.ts';
+import { isOfDomain, signStatement, splitStatement, statementDigest } from './statement.ts';
 
 /** What a record is about. */
 export interface Slot {
@@ -96,6 +96,11 @@ export function signRecord(draft: RecordDraft, identity: SigningKey, issuedAt: D
     keyId: keyId(identity.publicKey),
   };
   return signStatement('isthmus-record-v1', header, deflated ? deflateRawSync(plain) : plain, identity);
+}
+
+/** What the bytes say that they are; the signature covers it. */
+export function isRecord(bytes: Uint8Array): boolean {
+  return isOfDomain('isthmus-record-v1', bytes);
 }
 
 /** @throws {Refused} `oversized` or `malformed` */

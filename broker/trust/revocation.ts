@@ -17,7 +17,7 @@ import { readHeader, text } from './header.ts';
 import type { SigningKey } from './keys.ts';
 import { refuse } from './refusal.ts';
 import type { Statement } from './statement.ts';
-import { signStatement, splitStatement, statementDigest, verifyStatement } from './statement.ts';
+import { isOfDomain, signStatement, splitStatement, statementDigest, verifyStatement } from './statement.ts';
 
 /** Whose decision the end was. */
 export type RevokedBy = 'member' | 'root' | 'membership';
@@ -61,6 +61,11 @@ export function signDeparture(
 ): Uint8Array {
   const header = { clusterset, by: 'member', reason: 'left', issuedAt: issuedAt.toISOString() };
   return signStatement('isthmus-revocation-v1', header, certificate, identity);
+}
+
+/** What the bytes say that they are; the signature covers it. */
+export function isRevocation(bytes: Uint8Array): boolean {
+  return isOfDomain('isthmus-revocation-v1', bytes);
 }
 
 /** @throws {Refused} `oversized`, `malformed`, `wrong-clusterset`, `untrusted-signer`, `bad-signature` */

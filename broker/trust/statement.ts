@@ -52,14 +52,19 @@ export function signStatement(
   return bytes;
 }
 
+/** Which sort of statement the bytes say that they are. */
+export function isOfDomain(domain: Domain, bytes: Uint8Array): boolean {
+  const prefix = prefixOf(domain);
+  return prefix.equals(bytes.subarray(0, prefix.length));
+}
+
 /** @throws {Refused} `oversized` or `malformed` */
 export function splitStatement(domain: Domain, bytes: Uint8Array): Statement {
   if (bytes.length > MAX_STATEMENT)
     refuse('oversized', `${bytes.length} bytes are more than ${MAX_STATEMENT}`);
-  const prefix = prefixOf(domain);
+  if (!isOfDomain(domain, bytes)) refuse('malformed', `it does not begin with ${domain}`);
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!all.subarray(0, prefix.length).equals(prefix)) refuse('malformed', `it does not begin with ${domain}`);
-  const [head, afterHead] = block(all, prefix.length);
+  const [head, afterHead] = block(all, prefixOf(domain).length);
   const [payload, end] = block(all, afterHead);
   if (all.length !== end + SIGNATURE_BYTES) refuse('malformed', 'its lengths do not add up');
   if (head.length > MAX_HEADER) refuse('oversized', `its header is longer than ${MAX_HEADER} bytes`);

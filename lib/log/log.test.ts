@@ -1,5 +1,5 @@
 import test from 'ava';
-import { openLog } from '#lib/log';
+import { openLog, Sparing } from '#lib/log';
 import type { LogOptions } from '#lib/log';
 
 function lines(options: Partial<LogOptions> = {}): {
@@ -52,4 +52,16 @@ test('openLog() writes an error with its message, stack and cause', (t) => {
   log.error({ error: new Error('Cannot apply', { cause: new RangeError('too many') }) }, 'Pass failed');
   const [line] = read();
   t.like(line, { error: { type: 'Error', message: 'Cannot apply: too many' } });
+});
+
+test('Sparing.ask() lets one line a period through about each thing, and counts what it holds back', (t) => {
+  let now = 0;
+  const sparing = new Sparing({ periodMs: 1000, keys: 2, now: () => now });
+  t.deepEqual(sparing.ask('a'), { held: 0 });
+  t.deepEqual(sparing.ask('b'), { held: 0 });
+  for (now = 1; now < 1000; now += 333) t.is(sparing.ask('a'), undefined);
+  now = 1000;
+  t.deepEqual(sparing.ask('a'), { held: 3 });
+  t.deepEqual(sparing.ask('c'), { held: 0 }, 'one too many');
+  t.is(sparing.ask('d'), undefined, 'all that are too many are one');
 });

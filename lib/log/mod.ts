@@ -2,3 +2,5 @@
 
 export { openLog } from './log.ts';
 export type { Fields, Level, Log, LogOptions } from './log.ts';
+export { Sparing } from './sparing.ts';
+export type { SparingOptions } from './sparing.ts';
