@@ -39,7 +39,14 @@ export async function startProcess(
   child.unref();
   const pid = child.pid ?? 0;
   await fs.writeFile(path.join(home.pids, name), String(pid));
+  await arrived(pid, `${NETNS}/${netnsName(home.lab, place)}`);
   return { pid, role: options.role, place, log };
+}
+
+/** Waits until a process is in its place, or has ended: until then nobody would find it there, nor end it. */
+async function arrived(pid: number, netns: string): Promise<void> {
+  const { ino } = await fs.stat(netns);
+  while ((await isRunning(pid)) && (await netnsOf(pid)) !== ino) await sleep(2);
 }
 
 /** `gateway@east.gw-0` */
