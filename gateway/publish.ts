@@ -18,6 +18,9 @@ export interface PublisherOptions {
  */
 const SETTLE_MS = 5000;
 
+/** Files that are written side by side: the system's calls for each are waited for, not computed. */
+const AT_ONCE = 16;
+
 /** What is known of one cluster, what its file says, and whether that is the same: compared once for each pair. */
 interface Compared {
   readonly known: RemoteCluster | undefined;
@@ -63,12 +66,15 @@ export class Publisher {
       ids.map((id) => [id, this.#patience(this.#compare(id, known.get(id), held.get(id)), id, complete)]),
     );
     const due = ids.filter((id) => patience.get(id) === 0);
-    const gone = due.filter((id) => !known.has(id));
-    const clusters = ids.filter((id) => !gone.includes(id));
+    const gone = new Set(due.filter((id) => !known.has(id)));
+    const clusters = ids.filter((id) => !gone.has(id));
     const failures: unknown[] = [];
     const attempt = (work: Promise<unknown>): Promise<unknown> =>
       work.catch((error: unknown) => failures.push(error));
-    for (const remote of remotes) if (due.includes(remote.id)) await attempt(this.#write(remote));
+    const news = remotes.filter(({ id }) => patience.get(id) === 0);
+    for (let at = 0; at < news.length; at += AT_ONCE) {
+      await Promise.all(news.slice(at, at + AT_ONCE).map((remote) => attempt(this.#write(remote))));
+    }
     const next = { ...clusterset, clusters };
     if (!isDeepStrictEqual(written.clusterset, next)) await attempt(writeClusterset(this.#directory, next));
     for (const id of gone) await attempt(this.#remove(id));
