@@ -40,6 +40,13 @@ test('newPath() of a proven path is up until it has missed as often as any other
   t.is(missed(path, 9).state, 'down');
 });
 
+test('probeDelay() waits for the answer of a path with a long way', (t) => {
+  const far = missed(answered(newPath(0, false), 0, 400), 1000);
+  t.is(probeDelay(far, 1), 600);
+  t.is(probeDelay({ ...far, rttMs: 5000 }, 1), 1000);
+  t.is(probeDelay({ ...far, rttMs: 20 }, 2), 500);
+});
+
 test('answered() and missed() agree with counting the last answers by hand', (t) => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 60 }), fc.boolean(), (events, proven) => {

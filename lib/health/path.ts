@@ -50,13 +50,17 @@ export function missed(path: Path, now: number): Path {
   return ends ? { state: 'down', since: now, misses } : { ...path, misses };
 }
 
+/** Round trips that pass before a path in doubt is asked again: an answer that only takes its time is no miss. */
+const ROUND_TRIPS = 1.5;
+
 /**
  * Milliseconds from one probe to the next: a path in doubt is asked more often, a quiet or long dead one once a second.
  * `stretch` slows all down alike, where one process has more paths than it can ask at that pace.
  */
 export function probeDelay(path: Path, stretch: number): number {
   const doubted = path.state === 'up' ? path.misses > 0 : path.misses < PATIENCE;
-  return (doubted ? DOUBT_MS : IDLE_MS) * stretch;
+  const patience = Math.min(ROUND_TRIPS * (path.rttMs ?? 0), IDLE_MS);
+  return (doubted ? Math.max(DOUBT_MS, patience) : IDLE_MS) * stretch;
 }
 
 /** First wait of a path that does not answer until its tunnel is made anew, ms; then twice as long each time. */
