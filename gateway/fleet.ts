@@ -2,6 +2,7 @@
 // This module is pure.
 
 import type { ClustersetView, MemberView } from '#broker';
+import type { ClusterId } from '#lib/names';
 import type { Site } from '#site';
 import type { Fleet, RemoteCluster } from '#topology';
 
@@ -18,21 +19,22 @@ export type Mapped =
   | { readonly membership: 'left' };
 
 /**
- * Makes the mapping. It remembers what it made of each member, so that an unchanged member is the same
+ * Makes the mapping, for the own `cluster` as its certificate names it. It remembers what it made of each member, so that an unchanged member is the same
  * {@link RemoteCluster} object in the next fleet and the plan can keep what follows from it.
  */
-export function fleetMapper(): (view: ClustersetView, site: Site) => Mapped {
+export function fleetMapper(cluster: ClusterId): (view: ClustersetView, site: Site) => Mapped {
   const remoteOf = remembered(remoteCluster);
   const silenced = remembered((remote: RemoteCluster): RemoteCluster => ({ ...remote, gateways: [] }));
   return (view, site) => {
-    const own = view.members.find(({ cluster }) => cluster === site.id);
-    const revoked = view.revoked.find(({ cluster }) => cluster === site.id);
+    // By the certificate's name: a slip in site.yaml's is no departure.
+    const own = view.members.find((member) => member.cluster === cluster);
+    const revoked = view.revoked.find((member) => member.cluster === cluster);
     const self = own ?? revoked;
     if (self === undefined) return { membership: 'left' };
     checkSite(site, self);
     const membership = own === undefined ? 'revoked' : 'member';
     const remotes = [...view.members, ...view.revoked]
-      .filter(({ cluster }) => cluster !== site.id)
+      .filter((member) => member.cluster !== cluster)
       .map(remoteOf)
       .toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const reached = membership === 'member' ? remotes : remotes.map(silenced);
@@ -70,6 +72,11 @@ function remoteCluster({ cluster, index, podCidrs, serviceCidrs, gateways }: Mem
 
 /** Other clusters accept exactly what the certificate names: a site that says otherwise would send packets that they drop. */
 function checkSite(site: Site, certified: MemberView): void {
+  if (site.id !== certified.cluster) {
+    throw new RangeError(
+      `Cannot use site.yaml: it describes cluster "${site.id}", and the membership here is of "${certified.cluster}". Correct the file, or leave and join as "${site.id}"`,
+    );
+  }
   for (const [field, said, wanted] of [
     ['podCIDRs', site.podCidrs, certified.podCidrs],
     ['serviceCIDRs', site.serviceCidrs, certified.serviceCidrs],

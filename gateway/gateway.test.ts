@@ -1,23 +1,30 @@
 // The gateway's pure parts, its prober between two sockets' worth of loopback, and its files.
 
+import { createSocket } from 'node:dgram';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import * as fc from 'fast-check';
-import type { ClustersetView, MemberView } from '#broker';
+import type { BrokerStatus, ClustersetView, Member, MemberView } from '#broker';
+import { Conditions } from '#host';
 import { parseAddress, parseCidr, isCidr4, isCidr6 } from '#lib/ip';
+import type { Run } from '#lib/linux';
+import { openLog } from '#lib/log';
+import { openMetrics } from '#lib/metrics';
 import type { Cidr4, Cidr6 } from '#lib/ip';
+import { PROBE_PORT } from '#lib/constants';
 import { parseClusterId } from '#lib/names';
 import { parsePublicKey } from '#lib/wireguard';
 import { parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
-import type { RemoteCluster, TunnelId, TunnelPlan } from '#topology';
+import type { DevicePlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
+import { Gateway } from './gateway.ts';
 import { gatewayNode } from './inputs.ts';
-import { pathConditions } from './paths.ts';
+import { familyConditions, pathConditions } from './paths.ts';
 import { encodeProbe, parseProbe } from './probe-message.ts';
 import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
@@ -72,7 +79,7 @@ const WEST = member('west', 2, [{ ordinal: 0, keys: [KEY] }]);
 const EDGE = member('edge', 3, [{ ordinal: 0, keys: [KEY] }]);
 
 test('fleetMapper() maps members but the own one, sorted, with the index that membership gave', (t) => {
-  const mapped = reached(fleetMapper())(view([WEST, EAST, EDGE]), SITE);
+  const mapped = reached(fleetMapper(SITE.id))(view([WEST, EAST, EDGE]), SITE);
   t.is(mapped.membership, 'member');
   t.is(mapped.fleet.own.index, 1);
   t.deepEqual(
@@ -82,7 +89,7 @@ test('fleetMapper() maps members but the own one, sorted, with the index that me
 });
 
 test('fleetMapper() keeps the objects of unchanged members', (t) => {
-  const map = reached(fleetMapper());
+  const map = reached(fleetMapper(SITE.id));
   const first = map(view([EAST, WEST, EDGE]), SITE);
   const second = map(view([EAST, WEST, { ...EDGE, gateways: [] }]), SITE);
   t.is(second.fleet.remotes[1], first.fleet.remotes[1]);
@@ -90,7 +97,7 @@ test('fleetMapper() keeps the objects of unchanged members', (t) => {
 });
 
 test('fleetMapper() keeps a revoked member without gateways, so that its CIDRs stay unreachable', (t) => {
-  const mapped = reached(fleetMapper())(view([EAST, WEST], [{ ...EDGE, gateways: [] }]), SITE);
+  const mapped = reached(fleetMapper(SITE.id))(view([EAST, WEST], [{ ...EDGE, gateways: [] }]), SITE);
   t.deepEqual(
     mapped.fleet.remotes.map(({ id, gateways }) => [String(id), gateways.length]),
     [
@@ -101,7 +108,7 @@ test('fleetMapper() keeps a revoked member without gateways, so that its CIDRs s
 });
 
 test('fleetMapper() keeps every CIDR and no gateway once the own cluster is revoked', (t) => {
-  const mapped = reached(fleetMapper())(view([WEST, EDGE], [EAST]), SITE);
+  const mapped = reached(fleetMapper(SITE.id))(view([WEST, EDGE], [EAST]), SITE);
   t.is(mapped.membership, 'revoked');
   t.is(mapped.fleet.own.index, 1);
   t.deepEqual(
@@ -111,7 +118,7 @@ test('fleetMapper() keeps every CIDR and no gateway once the own cluster is revo
 });
 
 test('withGuards() adds what only the site directory names, without gateways, and changes nothing that is known', (t) => {
-  const { fleet } = reached(fleetMapper())(view([EAST, WEST]), SITE);
+  const { fleet } = reached(fleetMapper(SITE.id))(view([EAST, WEST]), SITE);
   const named = [EAST, EDGE, WEST].map(({ cluster, ...rest }) => ({ id: cluster, ...rest, podCidrs: [] }));
   const { remotes } = withGuards(fleet, named);
   t.deepEqual(
@@ -125,14 +132,21 @@ test('withGuards() adds what only the site directory names, without gateways, an
 });
 
 test('fleetMapper() says that the own cluster has left when it is in neither list', (t) => {
-  t.deepEqual(fleetMapper()(view([WEST]), SITE), { membership: 'left' });
+  t.deepEqual(fleetMapper(SITE.id)(view([WEST]), SITE), { membership: 'left' });
 });
 
 test('fleetMapper() refuses a site whose CIDRs are not those of the certificate', (t) => {
   const other = { ...EAST, podCidrs: [parseCidr('10.9.0.0/16')] };
-  t.throws(() => fleetMapper()(view([other]), SITE), {
+  t.throws(() => fleetMapper(SITE.id)(view([other]), SITE), {
     message:
       /^Cannot use site\.yaml: podCIDRs are 10\.1\.0\.0\/16, the membership of "east" is for 10\.9\.0\.0\/16\./,
+  });
+});
+
+test('fleetMapper() takes another name in site.yaml for a slip, not for a departure', (t) => {
+  const site = { ...SITE, id: parseClusterId('eest') };
+  t.throws(() => fleetMapper(SITE.id)(view([EAST, WEST]), site), {
+    message: /^Cannot use site\.yaml: it describes cluster "eest", and the membership here is of "east"\./,
   });
 });
 
@@ -189,11 +203,38 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
   );
 });
 
+test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 too', (t) => {
+  const other = parsePublicKey(Buffer.alloc(32, 9).toString('base64'));
+  const peer = (publicKey: typeof KEY, address: string): DevicePlan['peers'][number] => {
+    const endpoint = { address: parseAddress(address), port: 51820 };
+    return { publicKey, endpoint, allowedIps: [], keepalive: 0 };
+  };
+  const device = (name: string, ...peers: DevicePlan['peers']): DevicePlan => {
+    return { name, lane: 0, listenPort: 51820, fwmark: 0, peers };
+  };
+  const devices = [
+    device('ist00', peer(other, '192.0.2.1'), peer(KEY, '2001:db8::1')),
+    device('ist10', peer(KEY, '2001:db8::2')),
+  ];
+  const tunnels = [tunnel('a/0#0'), { ...tunnel('a/1#0'), device: 'ist10' }];
+  const down = { state: 'down', since: 0, misses: 9 } as const;
+  const paths = new Map<TunnelId, typeof down>([
+    ['a/0#0', down],
+    ['a/1#0', down],
+  ]);
+  t.deepEqual(
+    familyConditions(devices, tunnels, paths, 9000).map(({ code, about }) => [code, about]),
+    [['IST_WIREGUARD_FAMILIES', 'ist00']],
+  );
+  t.deepEqual(familyConditions(devices, tunnels, new Map(), 9000), []);
+});
+
 test('stateOf() turns sets and monotonic times into what JSON readers expect', (t) => {
   const known = {
     membership: 'member',
     fleet: undefined,
     host: undefined,
+    devices: [],
     tunnels: [tunnel('a/0#0')],
   } as const;
   const paths = new Map([['a/0#0', { state: 'up', since: 400, misses: 0, rttMs: 2 }]] as const);
@@ -234,12 +275,11 @@ test('Prober finds that a tunnel answers, that it no longer does, and kicks it',
     remote: [parseAddress('127.7.3.2')],
   };
   const far = new ProbeSockets(() => t.fail());
-  far.sync(new Set(['127.7.3.2']));
+  far.sync(new Set(['127.7.3.2']), 0);
   using prober = new Prober({
     changed: (id, { state }) => void seen.push(`${id} ${state}`),
     kick: kicked.resolve,
   });
-  prober.start();
   prober.watch([loopback], new Set());
   const until = async (text: string): Promise<void> => {
     for (let count = 0; !seen.includes(text) && count < 600; count += 1) await delay(10);
@@ -254,18 +294,85 @@ test('Prober finds that a tunnel answers, that it no longer does, and kicks it',
   t.is(await kicked.promise, loopback);
 });
 
-test('Prober knows nothing of a tunnel whose peer is another now', async (t) => {
-  const seen: string[] = [];
-  using prober = new Prober({
-    changed: (id, { state }) => void seen.push(`${id} ${state}`),
-    kick: () => t.fail(),
-  });
-  prober.watch([tunnel('west/0#0')], new Set(['west/0#0']));
-  const other = { ...tunnel('west/0#0'), peer: parsePublicKey(Buffer.alloc(32, 9).toString('base64')) };
-  prober.watch([other], new Set(['west/0#0']));
-  t.deepEqual([...prober.healthy()], []);
-  t.deepEqual(seen, ['west/0#0 unknown']);
+test('Prober knows nothing of a tunnel that leads to another peer or address now', async (t) => {
+  const first = tunnel('west/0#0');
+  for (const other of [
+    { ...first, peer: parsePublicKey(Buffer.alloc(32, 9).toString('base64')) },
+    { ...first, remote: [parseAddress('fd00::9')] },
+  ]) {
+    using prober = new Prober({ changed: () => t.fail(), kick: () => t.fail() });
+    prober.watch([first], new Set(['west/0#0']));
+    t.false(prober.renew([{ ...first }]));
+    t.true(prober.renew([other]));
+    t.deepEqual([...prober.healthy()], []);
+    prober.watch([first], new Set(['west/0#0']));
+    prober.watch([other], new Set(['west/0#0']));
+    t.deepEqual([...prober.healthy()], []);
+  }
   await delay(0);
+});
+
+test('Prober finds a path whose answers take longer than its questions are apart, and keeps it', async (t) => {
+  const seen: string[] = [];
+  const loopback: TunnelPlan = {
+    ...tunnel('west/0#0'),
+    local: [parseAddress('127.7.5.1')],
+    remote: [parseAddress('127.7.5.2')],
+  };
+  const far = createSocket('udp4');
+  t.teardown(() => far.close());
+  let asked = 0;
+  far.on('message', (bytes, { address, port }) => {
+    const probe = parseProbe(bytes);
+    asked += 1;
+    // The second is lost: from then on the path is in doubt.
+    if (probe === undefined || asked === 2) return;
+    const answer = encodeProbe({ kind: 'answer', nonce: probe.nonce });
+    setTimeout(() => far.send(answer, port, address, () => {}), 400).unref();
+  });
+  await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.5.2', resolve));
+  using prober = new Prober({ changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
+  const started = performance.now();
+  prober.watch([loopback], new Set());
+  for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
+  t.true(performance.now() - started < 2000, `${performance.now() - started} ms`);
+  await delay(4000);
+  t.deepEqual(seen, ['up']);
+});
+
+test('Prober asks many tunnels over time, not at once', async (t) => {
+  const local = [parseAddress('127.7.6.1')];
+  const remote = [parseAddress('127.7.6.2')];
+  const far = createSocket('udp4');
+  t.teardown(() => far.close());
+  const times: number[] = [];
+  far.on('message', () => void times.push(performance.now()));
+  await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.6.2', resolve));
+  using prober = new Prober({ changed: () => {}, kick: () => {} });
+  prober.watch(
+    Array.from({ length: 1000 }, (_, at) => ({ ...tunnel(`c${at}/0#0`), local, remote })),
+    new Set(),
+  );
+  await delay(450);
+  const [first = 0] = times;
+  const early = times.filter((time) => time - first < 60).length;
+  t.true(times.length > 400 && early < times.length / 2, `${early} of ${times.length}`);
+});
+
+test('ProbeSockets says why an address cannot be had, and tries it once a second', async (t) => {
+  const other = createSocket('udp4');
+  t.teardown(() => other.close());
+  await new Promise<void>((resolve) => other.bind(PROBE_PORT, '127.7.4.1', resolve));
+  const sockets = new ProbeSockets(() => t.fail());
+  const addresses = new Set(['127.7.4.1']);
+  for (let now = 0; now <= 2000; now += 100) {
+    sockets.sync(addresses, now);
+    await delay(2);
+    t.is(sockets.refused().size, now < 2000 ? 0 : 1, `${now}`);
+  }
+  t.regex(sockets.refused().get('127.7.4.1') ?? '', /EADDRINUSE/);
+  sockets.close();
+  t.is(sockets.refused().size, 0);
 });
 
 test('Prober believes what was proven before, until it has asked', async (t) => {
@@ -382,4 +489,90 @@ test('Publisher marks the clusterset as left and takes the other clusters away',
   await publisher.leave();
   t.deepEqual(await files(), []);
   t.regex(await readFile(join(directory, 'clusterset.yaml'), 'utf8'), /^left: true$/m);
+});
+
+/** A kernel that holds nothing and takes everything, on a host with the gateway's address. */
+const kernel: Run = ({ argv }) => {
+  const text = argv.join(' ');
+  if (text.includes('address show')) {
+    return Promise.resolve('[{"ifname":"eth0","mtu":1500,"addr_info":[{"local":"192.168.1.10"}]}]');
+  }
+  const shows = argv.includes('-batch') ? (argv.includes('-d') ? 3 : argv.includes('-6') ? 9 : 8) : 1;
+  if (argv[0] === 'nft') return Promise.resolve('{"nftables":[]}');
+  return Promise.resolve(argv[0] === 'ip' || argv[0] === 'bridge' ? '[]\n'.repeat(shows) : '');
+};
+
+/** A member that knows one other cluster, and what it was told to say. */
+class FakeMember implements Member {
+  readonly said: string[] = [];
+  view = (): ClustersetView => view([EAST, WEST]);
+  status = (): BrokerStatus => ({
+    cluster: SITE.id,
+    connected: true,
+    synced: true,
+    complete: true,
+    cursor: 1,
+    members: 2,
+    waiting: 0,
+    accepted: 2,
+    refused: {},
+    standing: [],
+    records: [],
+    gaps: 0,
+    resyncs: 0,
+    own: [],
+    conditions: [],
+  });
+  async *changes(): AsyncIterable<ClustersetView> {
+    yield await Promise.resolve(this.view());
+  }
+  publishGateway({ ordinal }: { readonly ordinal: number }): Promise<void> {
+    this.said.push(`gateway ${ordinal}`);
+    return Promise.resolve();
+  }
+  withdraw(): Promise<void> {
+    this.said.push('withdrawn');
+    return Promise.resolve();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.resolve();
+  }
+}
+
+test('Gateway takes back its record when site.yaml has it no more, says so, and states it again', async (t) => {
+  const { directory } = await published(t);
+  const member = new FakeMember();
+  const log = openLog({ component: 'test', destination: { write: () => {} } });
+  const conditions = new Conditions(log);
+  const metrics = openMetrics({ component: 'test', version: '0' });
+  const { signal } = new AbortController();
+  await using gateway = new Gateway({
+    tools: { log, metrics, conditions, signal, wake: () => {} },
+    flags: {
+      site: directory,
+      secrets: directory,
+      state: join(directory, 'state'),
+      node: 'gw-0',
+      statusPort: 0,
+      logLevel: 'error',
+    },
+    run: kernel,
+    member,
+    wireguard: { kind: 'kernel', wireguard: 'kernel' },
+    resilient: true,
+  });
+  const path = join(directory, 'site.yaml');
+  const listed = await readFile(path, 'utf8');
+  const codes = (): string[] => conditions.all().map(({ code }) => code);
+  await gateway.pass();
+  for (const text of [listed.replace('gw-0', 'gw-1'), listed.replace('cluster: east', 'cluster: eest')]) {
+    await writeFile(path, text);
+    await gateway.pass();
+    await gateway.pass();
+  }
+  t.deepEqual(member.said, ['gateway 0', 'withdrawn', 'gateway 0']);
+  t.true(codes().includes('IST_SITE_INVALID'));
+  await writeFile(path, listed.replace('gw-0', 'gw-1'));
+  await gateway.pass();
+  t.true(codes().includes('IST_GATEWAY_UNLISTED'));
 });

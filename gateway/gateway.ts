@@ -4,15 +4,16 @@ import type { GatewayView, Member } from '#broker';
 import { FactsReader, HostKeeper, laneKeys, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
+import type { Condition } from '#lib/conditions';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
 import type { PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
-import type { Fleet, Host, HostPlan, TunnelPlan } from '#topology';
+import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { withGuards } from './fleet.ts';
-import { pathConditions } from './paths.ts';
+import { familyConditions, pathConditions, refusedConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
 import { Prober } from './prober.ts';
@@ -49,9 +50,9 @@ export class Gateway implements DaemonParts {
   readonly sources: DaemonParts['sources'];
   readonly #started = performance.now();
   #keys: readonly PrivateKey[] = [];
-  #silent: readonly TunnelPlan[] = [];
-  #said = '';
-  #known: Known = { membership: undefined, fleet: undefined, host: undefined, tunnels: [] };
+  readonly #silent = new Map<TunnelId, TunnelPlan>();
+  #said: string | undefined;
+  #known: Known = { membership: undefined, fleet: undefined, host: undefined, devices: [], tunnels: [] };
 
   constructor(options: GatewayOptions) {
     const { tools, flags, member, run } = options;
@@ -64,6 +65,7 @@ export class Gateway implements DaemonParts {
     this.#inputs = inputsReader({
       reader: this.#reader,
       view,
+      cluster: member.status().cluster,
       node: flags.node,
       conditions: tools.conditions,
     });
@@ -71,27 +73,25 @@ export class Gateway implements DaemonParts {
     this.#prober = new Prober({
       changed: () => tools.wake(),
       kick: (tunnel) => {
-        this.#silent = [...this.#silent, tunnel];
+        this.#silent.set(tunnel.id, tunnel);
         tools.wake();
       },
     });
-    this.#prober.start();
     this.sources = gatewaySources({ tools, site: flags.site, member, tick: () => this.#judge() });
   }
 
   async pass(): Promise<Again> {
-    const { site, node, mapped } = await this.#inputs();
+    const { site, node, mapped, isListed } = await this.#inputs();
     if (mapped.membership === 'left') return await this.#leave();
     if (await this.#mustWait()) return { againMs: WAITING_MS };
     const { membership, fleet } = mapped;
-    const host = await this.#host(fleet, node);
-    const planned = this.#plan(await this.#guarded(fleet), host);
-    this.#known = { membership, fleet, host, tunnels: planned.tunnels };
+    const { planned, host } = this.#planned(await this.#guarded(fleet), await this.#host(fleet, node));
+    this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
     await this.#lanes(site.lanes);
     await this.#apply(planned);
     this.#prober.watch(planned.tunnels, host.healthy);
     this.#options.tools.conditions.set('plan', planned.conditions);
-    if (membership === 'member') await this.#say(node);
+    if (membership === 'member') await (isListed ? this.#say(node) : this.#takeBack());
     const settled = await this.#publish(fleet);
     this.#judge();
     return { againMs: Math.min(settled ?? this.#keeper.restMs, this.#keeper.restMs) };
@@ -146,6 +146,14 @@ export class Gateway implements DaemonParts {
     return { node: node.name, ...facts, resilient, healthy };
   }
 
+  /** Of a tunnel with another far end now nothing is known: it is planned for as one that never answered. */
+  #planned(fleet: Fleet, host: Host): { planned: HostPlan; host: Host } {
+    const planned = this.#plan(fleet, host);
+    if (!this.#prober.renew(planned.tunnels)) return { planned, host };
+    const renewed = { ...host, healthy: this.#prober.healthy() };
+    return { planned: this.#plan(fleet, renewed), host: renewed };
+  }
+
   async #lanes(lanes: number): Promise<void> {
     if (this.#keys.length === lanes) return;
     const { keys, replaced } = await laneKeys(this.#options.flags.state, lanes);
@@ -155,12 +163,7 @@ export class Gateway implements DaemonParts {
 
   async #apply(planned: HostPlan): Promise<void> {
     const { flags, tools } = this.#options;
-    const silent = this.#silent;
-    this.#silent = [];
-    for (const { id, device, peer } of silent) {
-      if (await this.#keeper.kick(device, peer))
-        tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
-    }
+    await this.#kick();
     const { failures } = await this.#keeper.hold(planned, this.#keys);
     const conditions = failures
       .slice(0, 1)
@@ -170,16 +173,33 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('apply', conditions);
   }
 
-  /** States what this gateway is. An ordinal that it no longer has is taken back first. */
+  /** One that has answered in the meantime is left in peace. */
+  async #kick(): Promise<void> {
+    const healthy = this.#prober.healthy();
+    const silent = [...this.#silent.values()].filter(({ id }) => !healthy.has(id));
+    this.#silent.clear();
+    for (const { id, device, peer } of silent) {
+      const isKicked = await this.#keeper.kick(device, peer);
+      if (isKicked) this.#options.tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
+    }
+  }
+
+  /** States what this gateway is; the member takes back an ordinal that it no longer has. */
   async #say({ ordinal, endpoint }: GatewayNode): Promise<void> {
     const { member } = this.#options;
     const keys = this.#keys.map(({ publicKey }) => publicKey);
     const gateway: GatewayView = { ordinal, keys, ...(endpoint === undefined ? {} : { endpoint }) };
     const text = JSON.stringify(gateway);
     if (text === this.#said) return;
-    if (this.#said !== '' && !this.#said.startsWith(`{"ordinal":${ordinal},`)) await member.withdraw();
     await member.publishGateway(gateway);
     this.#said = text;
+  }
+
+  /** Own workers do not know this gateway any more, and drop what it would hand them. */
+  async #takeBack(): Promise<void> {
+    if (this.#said === undefined) return;
+    this.#said = undefined;
+    await this.#options.member.withdraw();
   }
 
   async #publish({ fabric, own, remotes }: Fleet): Promise<number | undefined> {
@@ -201,20 +221,25 @@ export class Gateway implements DaemonParts {
     }
   }
 
+  #pathConditions(): readonly Condition[] {
+    const { wireguard, flags } = this.#options;
+    const { devices, tunnels } = this.#known;
+    const paths = this.#prober.paths();
+    const now = performance.now();
+    const silent = pathConditions(tunnels, paths, now);
+    if (wireguard.kind === 'kernel') return silent;
+    const userspace = condition('IST_WIREGUARD_USERSPACE', flags.node, { program: 'wireguard-go' });
+    return [...silent, ...familyConditions(devices, tunnels, paths, now), userspace];
+  }
+
   #judge(): void {
-    const { tools, member, wireguard, flags } = this.#options;
-    const { membership, fleet, tunnels } = this.#known;
+    const { tools, member } = this.#options;
+    const { membership, fleet } = this.#known;
     const broker = member.status();
     // A connection takes a moment to make: that moment is no condition.
     const isStarting = !broker.connected && performance.now() - this.#started < STARTING_MS;
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
-    tools.conditions.set('paths', pathConditions(tunnels, this.#prober.paths(), performance.now()));
-    tools.conditions.set(
-      'kind',
-      wireguard.kind === 'kernel'
-        ? []
-        : [condition('IST_WIREGUARD_USERSPACE', flags.node, { program: 'wireguard-go' })],
-    );
+    tools.conditions.set('paths', [...this.#pathConditions(), ...refusedConditions(this.#prober.refused())]);
     const cluster = fleet?.own.id ?? '';
     tools.conditions.set(
       'membership',

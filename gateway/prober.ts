@@ -12,9 +12,8 @@ interface Watch {
   path: Path;
   /** When it is asked next. */
   due: number;
-  /** The question that is out. */
-  nonce: bigint | undefined;
-  asked: number;
+  /** Questions without an answer since the last one that had one, with their times, oldest first. */
+  readonly questions: Map<bigint, number>;
   /** Kicks since it last answered, and when the next one is due. */
   kicks: number;
   kickAt: number;
@@ -35,8 +34,10 @@ export interface ProberOptions {
 const TICK_MS = 50;
 /** Probes a second that one process sends before it slows all of them down: a tenth of one core. */
 const MOST_A_SECOND = 2000;
+/** Questions that may be out at once: a path in doubt is asked again before a far end can have answered. */
+const MOST_QUESTIONS = 8;
 
-/** The prober of one gateway. Starts with {@link Prober.start}, ends with its disposal. */
+/** The prober of one gateway. Starts with the first {@link Prober.watch}, ends with its disposal. */
 export class Prober implements Disposable {
   readonly #options: Required<ProberOptions>;
   readonly #watches = new Map<TunnelId, Watch>();
@@ -50,30 +51,42 @@ export class Prober implements Disposable {
     this.#options = { changed, kick, now, random };
   }
 
-  start(): void {
-    this.#looked = this.#options.now();
-    this.#timer ??= setInterval(() => this.#look(), TICK_MS);
+  /**
+   * Forgets what is known of those of these tunnels that have another far end now: it was known of the former one.
+   *
+   * @returns whether one of them was up
+   */
+  renew(tunnels: readonly TunnelPlan[]): boolean {
+    let wasUp = false;
+    for (const tunnel of tunnels) {
+      const watch = this.#watches.get(tunnel.id);
+      if (watch === undefined || isSame(watch.tunnel, tunnel)) continue;
+      wasUp ||= watch.path.state === 'up';
+      this.#watches.delete(tunnel.id);
+    }
+    return wasUp;
   }
 
   /**
-   * Watches exactly these tunnels. What is known of those that stay is kept; new ones among `proven` begin as up. One
-   * whose peer is another now is new, and proven by nothing.
+   * Watches exactly these tunnels. What is known of those that stay is kept; new ones among `proven` begin as up, but for
+   * those that had another far end before.
    */
   watch(tunnels: readonly TunnelPlan[], proven: ReadonlySet<TunnelId>): void {
     const now = this.#options.now();
+    const before = new Set(this.#watches.keys());
+    this.renew(tunnels);
     const wanted = new Set(tunnels.map(({ id }) => id));
     for (const id of this.#watches.keys()) if (!wanted.has(id)) this.#watches.delete(id);
-    this.#byRemote.clear();
-    for (const tunnel of tunnels) {
-      const watch =
-        this.#continued(now, tunnel) ?? begin(now, proven.has(tunnel.id), tunnel, this.#options.random);
-      watch.tunnel = tunnel;
-      this.#watches.set(tunnel.id, watch);
-      const remote = tunnel.remote[0];
-      if (remote !== undefined) this.#byRemote.set(remote, watch);
+    const fresh = tunnels.filter(({ id }) => !this.#watches.has(id));
+    for (const tunnel of fresh) {
+      const isProven = proven.has(tunnel.id) && !before.has(tunnel.id);
+      this.#watches.set(tunnel.id, this.#begin(now, tunnel, { isProven, fresh: fresh.length }));
     }
+    this.#byRemote.clear();
+    for (const tunnel of tunnels) this.#find(tunnel);
     this.#addresses = new Set(tunnels.flatMap(({ local }) => local));
-    this.#sockets.sync(this.#addresses);
+    this.#sockets.sync(this.#addresses, now);
+    this.#start(now);
   }
 
   /** Tunnels whose far end answers. */
@@ -85,18 +98,37 @@ export class Prober implements Disposable {
     return new Map([...this.#watches].map(([id, { path }]) => [id, path]));
   }
 
+  /** Own addresses that probes cannot be sent from, and why. */
+  refused(): ReadonlyMap<string, string> {
+    return this.#sockets.refused();
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#sockets.close();
   }
 
-  #continued(now: number, tunnel: TunnelPlan): Watch | undefined {
-    const before = this.#watches.get(tunnel.id);
-    if (before === undefined || before.tunnel.peer === tunnel.peer) return before;
-    const { changed, random } = this.#options;
-    const watch = begin(now, false, tunnel, random);
-    if (before.path.state === 'up') changed(tunnel.id, watch.path);
-    return watch;
+  #start(now: number): void {
+    if (this.#timer !== undefined) return;
+    this.#looked = now;
+    this.#timer = setInterval(() => this.#look(), TICK_MS);
+  }
+
+  #find(tunnel: TunnelPlan): void {
+    const watch = this.#watches.get(tunnel.id);
+    const remote = tunnel.remote[0];
+    if (watch === undefined) return;
+    watch.tunnel = tunnel;
+    if (remote !== undefined) this.#byRemote.set(remote, watch);
+  }
+
+  /** Not all are asked in the same instant: the answers to a thousand questions would overrun a socket's buffer. */
+  #begin(now: number, tunnel: TunnelPlan, { isProven, fresh }: { isProven: boolean; fresh: number }): Watch {
+    const { random } = this.#options;
+    const path = newPath(now, isProven);
+    const spreadMs = isProven ? probeDelay(path, 1) : (1000 * fresh) / MOST_A_SECOND;
+    const kickAt = now + kickDelay(0, random());
+    return { tunnel, path, due: now + spreadMs * random(), questions: new Map(), kicks: 0, kickAt };
   }
 
   #look(): void {
@@ -104,22 +136,24 @@ export class Prober implements Disposable {
     // A process that was itself late cannot tell a lost answer from one that it has not read yet.
     const late = now - this.#looked > 5 * TICK_MS;
     this.#looked = now;
-    this.#sockets.sync(this.#addresses);
+    this.#sockets.sync(this.#addresses, now);
     const stretch = Math.max(1, this.#watches.size / MOST_A_SECOND);
     for (const watch of this.#watches.values()) {
       if (watch.due > now) continue;
-      if (watch.nonce !== undefined && !late) this.#miss(watch, now);
+      if (watch.questions.size > 0 && !late) this.#miss(watch, now);
       this.#ask(watch, now);
-      watch.due = now + probeDelay(watch.path, stretch);
+      // Unevenly, so that those which began together do not stay together.
+      watch.due = now + probeDelay(watch.path, stretch) * (0.9 + 0.2 * this.#options.random());
     }
   }
 
-  #ask(watch: Watch, now: number): void {
-    const { local, remote } = watch.tunnel;
+  #ask({ tunnel: { local, remote }, questions }: Watch, now: number): void {
     if (local[0] === undefined || remote[0] === undefined) return;
-    watch.nonce = randomBytes(8).readBigUInt64BE();
-    watch.asked = now;
-    this.#sockets.ask(local[0], remote[0], watch.nonce);
+    const nonce = randomBytes(8).readBigUInt64BE();
+    questions.set(nonce, now);
+    const [oldest] = questions.keys();
+    if (oldest !== undefined && questions.size > MOST_QUESTIONS) questions.delete(oldest);
+    this.#sockets.ask(local[0], remote[0], nonce);
   }
 
   #miss(watch: Watch, now: number): void {
@@ -137,19 +171,18 @@ export class Prober implements Disposable {
 
   #answer(from: string, nonce: bigint): void {
     const watch = this.#byRemote.get(from);
-    if (watch === undefined || watch.nonce !== nonce) return;
+    const asked = watch?.questions.get(nonce);
+    if (watch === undefined || asked === undefined) return;
     const now = this.#options.now();
     const before = watch.path.state;
-    watch.nonce = undefined;
+    for (const [question, at] of watch.questions) if (at <= asked) watch.questions.delete(question);
     watch.kicks = 0;
-    watch.path = answered(watch.path, now, now - watch.asked);
+    watch.path = answered(watch.path, now, now - asked);
     if (before !== 'up') this.#options.changed(watch.tunnel.id, watch.path);
   }
 }
 
-function begin(now: number, isProven: boolean, tunnel: TunnelPlan, random: () => number): Watch {
-  const path = newPath(now, isProven);
-  // Proven paths have time: at a restart not all are asked in the same instant.
-  const due = isProven ? now + probeDelay(path, 1) * random() : now;
-  return { tunnel, path, due, nonce: undefined, asked: now, kicks: 0, kickAt: now + kickDelay(0, random()) };
+/** The same far end, asked from the same address. */
+function isSame(a: TunnelPlan, b: TunnelPlan): boolean {
+  return a.peer === b.peer && a.local[0] === b.local[0] && a.remote[0] === b.remote[0];
 }

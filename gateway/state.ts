@@ -2,14 +2,15 @@
 // This module is pure.
 
 import type { Path } from '#lib/health';
-import type { Fleet, Host, TunnelId, TunnelPlan } from '#topology';
+import type { DevicePlan, Fleet, Host, TunnelId, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
 
-/** What the last pass started from, and the tunnels that it made. */
+/** What the last pass started from, and what it planned. */
 export interface Known {
   readonly membership: Membership | undefined;
   readonly fleet: Fleet | undefined;
   readonly host: Host | undefined;
+  readonly devices: readonly DevicePlan[];
   readonly tunnels: readonly TunnelPlan[];
 }
 

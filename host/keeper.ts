@@ -66,7 +66,8 @@ export class HostKeeper {
     const endpoint = config?.peers.find(({ publicKey }) => publicKey === peer)?.endpoint;
     if (endpoint === undefined) return false;
     this.#kicked = true;
-    await this.#options.run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] });
+    // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
+    await this.#options.run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] }).catch(() => undefined);
     return true;
   }
 

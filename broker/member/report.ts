@@ -24,10 +24,11 @@ const VISIBLE_AFTER = 10_000;
 const CONTESTED = 3;
 
 export function statusOf(input: StatusInput): BrokerStatus {
-  const { knowledge, follower, own, link } = input;
+  const { membership, knowledge, follower, own, link } = input;
   const { refusals, ledger, merge, store } = knowledge;
   const { age } = follower.beacons;
   return {
+    cluster: membership.own.cluster,
     connected: link.fault === undefined,
     ...(link.server === undefined ? {} : { server: link.server }),
     synced: link.fault === undefined && follower.isInStep,

@@ -36,6 +36,8 @@ export interface OwnSlot {
 }
 
 export interface BrokerStatus {
+  /** The own cluster, as the membership certificate names it. */
+  readonly cluster: ClusterId;
   readonly connected: boolean;
   /** `host:port` of the server that we are, or were last, connected to. */
   readonly server?: string;

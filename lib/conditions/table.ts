@@ -49,6 +49,11 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'Cluster "{cluster}" and this one share no address family: its addresses are unreachable from here',
   },
+  IST_GATEWAY_UNLISTED: {
+    title: 'Gateway is not in site.yaml',
+    severity: 'error',
+    text: '{reason}. It has taken back its record, so that nobody sends here, and keeps what stands',
+  },
   IST_HOST_INCOMPLETE: {
     title: 'Host does not hold its plan',
     severity: 'error',
@@ -99,6 +104,11 @@ export const CONDITIONS = {
     severity: 'warning',
     text: 'Somebody with the key of this cluster writes slot {slot} as well: two gateways may have the same ordinal',
   },
+  IST_PROBE_REFUSED: {
+    title: 'Tunnels cannot be probed',
+    severity: 'error',
+    text: 'Probes cannot be sent from {address} port {port}: {reason}. Tunnels from there carry nothing, since none can be seen to answer',
+  },
   IST_RECORD_REFUSED: {
     title: 'Record is refused',
     severity: 'warning',
@@ -138,6 +148,11 @@ export const CONDITIONS = {
     title: 'Site has no clusterset yet',
     severity: 'warning',
     text: 'There is no {file} yet: a gateway of this cluster writes it once it has joined',
+  },
+  IST_WIREGUARD_FAMILIES: {
+    title: 'Both families on one device',
+    severity: 'warning',
+    text: 'Tunnel {tunnel} is silent over IPv6, and {device} has peers over IPv4 as well: wireguard-go as it is released sends such packets to a wrong address',
   },
   IST_WIREGUARD_USERSPACE: {
     title: 'WireGuard runs in userspace',
