@@ -22,11 +22,16 @@ export async function entry(home: Home, place: string): Promise<[string, ...stri
 export async function writeEntryScript(home: Home): Promise<void> {
   const lines = [
     '#!/bin/sh',
-    `export ISTHMUS_LAB='${home.lab}' ISTHMUS_DIST='${path.join(CHECKOUT, '.cache', 'dist')}'`,
-    `export PATH='${path.join(CHECKOUT, 'bin')}':"$PATH"`,
+    `export ISTHMUS_LAB=${home.lab} ISTHMUS_DIST=${quoted(path.join(CHECKOUT, '.cache', 'dist'))}`,
+    `export PATH=${quoted(path.join(CHECKOUT, 'bin'))}:"$PATH"`,
     'exec "$@"',
   ];
   await fs.writeFile(home.entryScript, `${lines.join('\n')}\n`, { mode: 0o755 });
+}
+
+/** One word for a shell, whatever is in it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A runner whose commands run in that place. */

@@ -14,6 +14,11 @@ export function netnsName(lab: string, place: string): string {
   return `${PREFIX}${lab}.${place.replace('/', '.')}`;
 }
 
+/** `gateway@east.gw-0` */
+function processName(role: string, place: string): string {
+  return `${role}@${place.replace('/', '.')}`;
+}
+
 /** Files of one lab. */
 export class Home {
   readonly lab: string;
@@ -41,6 +46,21 @@ export class Home {
 
   get logs(): string {
     return path.join(this.root, 'log');
+  }
+
+  /** What a process says, by what it was started as and where. */
+  log(role: string, place: string): string {
+    return path.join(this.logs, `${processName(role, place)}.log`);
+  }
+
+  /** Holds the id of a process that was started. */
+  pid(role: string, place: string): string {
+    return path.join(this.pids, processName(role, place));
+  }
+
+  /** A file that is there while somebody means to come back to this lab. */
+  get kept(): string {
+    return path.join(this.root, 'kept');
   }
 
   /** What has to exist before anything runs. Nothing else makes these: a lab that is removed meanwhile must not come back. */
@@ -83,6 +103,11 @@ export async function labNames(): Promise<string[]> {
     return `${prefix}.` === PREFIX && lab !== undefined && place !== undefined ? [lab] : [];
   });
   return [...new Set([...named, ...(await entries(LABS))])].sort();
+}
+
+/** Whether somebody means to come back to that lab. */
+export async function isKept(lab: string): Promise<boolean> {
+  return (await entries(new Home(lab).root)).includes('kept');
 }
 
 async function entries(directory: string): Promise<string[]> {

@@ -8,6 +8,7 @@ import { destroy } from './destroy.ts';
 import { waitForEnd } from './ends.ts';
 import { entry, runIn, writeEntryScript } from './enter.ts';
 import { Home, labNames } from './home.ts';
+import { lastWords } from './last-words.ts';
 import { layout, type LabEnd, type LabNode, type LabSite, type Layout } from './layout.ts';
 import {
   listProcesses,
@@ -124,13 +125,22 @@ export class Lab implements AsyncDisposable {
     await destroy(name);
   }
 
+  /** Somebody means to come back to it: nobody else's run takes its name. */
+  async keep(): Promise<void> {
+    await fs.writeFile(this.home.kept, '');
+  }
+
   async #startEnds(program: string): Promise<void> {
     const node = ['--max-semi-space-size=1', program] as const;
     const start = async (end: LabEnd): Promise<void> => {
       const socket = this.home.socket(end.name);
       const role = end.kind === 'pod' ? 'end' : end.name.slice(end.site.length + 1);
-      await this.place(end.place).spawn({ role, argv: [process.execPath, ...node, socket] });
-      await waitForEnd(socket);
+      const argv = [process.execPath, ...node, socket] as const;
+      const { log } = await this.place(end.place).spawn({ role, argv });
+      await waitForEnd(socket).catch(async (cause: unknown) => {
+        const said = lastWords(await fs.readFile(log, 'utf8'));
+        throw new Error(`Cannot start what answers for "${end.name}": ${said}`, { cause });
+      });
     };
     await Promise.all(this.ends.map(start));
   }

@@ -27,6 +27,7 @@ function say(line: string): void {
 
 async function up(file: string, options: { name?: string; bare?: boolean }): Promise<void> {
   const lab = await Lab.up(parseScenario(await fs.readFile(file, 'utf8'), file), options);
+  await lab.keep();
   if (options.bare !== true) await startClusterset(lab);
   say(
     `Lab "${lab.name}": ${lab.layout.places.length} places. What there is: npm run lab -- list ${lab.name}`,
@@ -71,6 +72,7 @@ async function reset(given: string | undefined): Promise<void> {
   const isBare = (await former.processes({ role: 'broker' })).length === 0;
   await former.down();
   const lab = await Lab.up(former.layout.scenario, { name });
+  await lab.keep();
   if (!isBare) await startClusterset(lab);
   say(`Lab "${lab.name}" is as new.`);
 }

@@ -28,8 +28,7 @@ export async function startProcess(
   place: string,
   options: StartOptions,
 ): Promise<LabProcess & { readonly log: string }> {
-  const name = fileName(options.role, place);
-  const log = path.join(home.logs, `${name}.log`);
+  const log = home.log(options.role, place);
   await using output = await fs.open(log, 'a');
   const [program, ...args] = [...(await entry(home, place)), ...options.argv];
   const child = spawn(program, args, { detached: true, stdio: ['ignore', output.fd, output.fd] });
@@ -38,7 +37,7 @@ export async function startProcess(
   await promise;
   child.unref();
   const pid = child.pid ?? 0;
-  await fs.writeFile(path.join(home.pids, name), String(pid));
+  await fs.writeFile(home.pid(options.role, place), String(pid));
   await arrived(pid, `${NETNS}/${netnsName(home.lab, place)}`);
   return { pid, role: options.role, place, log };
 }
@@ -47,11 +46,6 @@ export async function startProcess(
 async function arrived(pid: number, netns: string): Promise<void> {
   const { ino } = await fs.stat(netns);
   while ((await isRunning(pid)) && (await netnsOf(pid)) !== ino) await sleep(2);
-}
-
-/** `gateway@east.gw-0` */
-function fileName(role: string, place: string): string {
-  return `${role}@${place.replace('/', '.')}`;
 }
 
 /** What was started and still runs in the namespace that it was started in. */

@@ -7,6 +7,8 @@ import { CommandError } from '#lib/linux';
 import { bundle } from '#setup';
 import { both, BROKER_LINE, sitePods } from './addresses.ts';
 import type { Lab } from './lab.ts';
+import { lastWords } from './last-words.ts';
+import type { LabNode } from './layout.ts';
 
 /** Makes sure of the programs, creates the clusterset and starts its broker. */
 export async function createClusterset(lab: Lab): Promise<void> {
@@ -25,13 +27,13 @@ export async function startBroker(lab: Lab): Promise<void> {
     const running = await lab.processes({ role: 'broker' });
     if (running.length === 0 || Date.now() > until)
       throw new Error(
-        `Cannot start the broker of lab "${lab.name}": ${await lastLine(started.log)}. See ${started.log}`,
+        `Cannot start the broker of lab "${lab.name}": ${await lastSaid(started.log)}\nSee ${started.log}`,
       );
   }
 }
 
-async function lastLine(file: string): Promise<string> {
-  return (await fs.readFile(file, 'utf8')).trim().split('\n').at(-1) || 'it said nothing';
+async function lastSaid(file: string): Promise<string> {
+  return lastWords(await fs.readFile(file, 'utf8').catch(() => ''));
 }
 
 /** Stops it as an operator would; its nats-server has to go with it. */
@@ -62,11 +64,29 @@ export async function startDaemons(lab: Lab, site: string): Promise<void> {
 
 /** Starts the daemon of one node. */
 export async function startDaemon(lab: Lab, place: string): Promise<void> {
-  const isGateway = lab.node(place).node.role === 'gateway';
-  await lab.place(place).spawn({
-    role: isGateway ? 'gateway' : 'route-agent',
-    argv: [isGateway ? 'isthmus-gateway' : 'isthmus-route-agent'],
-  });
+  const role = daemonOf(lab.node(place).node);
+  await lab.place(place).spawn({ role, argv: [`isthmus-${role}`] });
+}
+
+function daemonOf(node: LabNode): 'gateway' | 'route-agent' {
+  return node.role === 'gateway' ? 'gateway' : 'route-agent';
+}
+
+/** @throws {Error} that names a daemon of these sites which has ended although nobody stopped it, and why it did */
+export async function expectDaemons(lab: Lab, sites: readonly string[]): Promise<void> {
+  const running = new Set((await lab.processes()).map(({ role, place }) => `${role} ${place}`));
+  const nodes = sites.flatMap((site) => lab.site(site).nodes);
+  const ended = nodes.find((node) => !running.has(`${daemonOf(node)} ${node.place}`));
+  if (ended !== undefined)
+    throw new Error(
+      `Cannot go on: isthmus-${daemonOf(ended)} of ${ended.place} has ended: ${await daemonSaid(lab, ended.place)}`,
+    );
+}
+
+/** What the daemon of a node complained of last, and where its log is. */
+export async function daemonSaid(lab: Lab, place: string): Promise<string> {
+  const log = lab.home.log(daemonOf(lab.node(place).node), place);
+  return `${await lastSaid(log)}\nSee ${log}`;
 }
 
 /** Stops a site's daemons; what they put into the kernels stays. */

@@ -20,7 +20,7 @@ export interface Report {
 }
 
 /** Why the demo did not show what it promises; empty when it did. */
-export function faultsOf(report: Report): string[] {
+export function faultsOf(report: Omit<Report, 'seconds'>): string[] {
   const { pairs, reached, sourceKept, brokerDown, afterLeave } = report;
   const faults: string[] = [];
   if (reached < pairs) faults.push(`${pairs - reached} of ${pairs} pairs were not reached`);

@@ -7,7 +7,16 @@ import { both, sitePods } from '../addresses.ts';
 import type { Lab } from '../lab.ts';
 import { findLeftovers } from '../leftovers.ts';
 import { measureMatrix, type MatrixPair } from '../matrix.ts';
-import { createClusterset, joinSite, leaveSite, startBroker, startDaemons, stopBroker } from '../product.ts';
+import {
+  createClusterset,
+  daemonSaid,
+  expectDaemons,
+  joinSite,
+  leaveSite,
+  startBroker,
+  startDaemons,
+  stopBroker,
+} from '../product.ts';
 import { measureThroughput } from '../throughput.ts';
 import { alignColumns, drawMatrix } from './draw.ts';
 import type { Progress } from './progress.ts';
@@ -21,8 +30,12 @@ export interface StoryOptions {
   readonly keep: boolean;
 }
 
-/** How long anything may take to settle. */
-const PATIENCE_MS = 20_000;
+/** How long anything may take to settle: two loaded cores need some seconds, and what has died is seen at once. */
+const PATIENCE_MS = 45_000;
+
+function siteNames(lab: Lab): string[] {
+  return lab.layout.sites.map((site) => site.name);
+}
 
 export async function tell(options: StoryOptions): Promise<Omit<Report, 'seconds'>> {
   const { lab, progress } = options;
@@ -34,7 +47,7 @@ export async function tell(options: StoryOptions): Promise<Omit<Report, 'seconds
   const leftovers = options.keep ? [] : await leave(options);
   if (leftovers.length > 0) progress.show(leftovers);
   return {
-    sites: lab.layout.sites.map((site) => site.name),
+    sites: siteNames(lab),
     pairs: pairs.length,
     reached: countReached(pairs),
     sourceKept: countKept(pairs),
@@ -70,33 +83,55 @@ const tunnelRow = v.object({
 });
 type TunnelRow = v.InferOutput<typeof tunnelRow>;
 
-/** What `clusterctl show tunnels` says on every gateway, once every tunnel is up or patience has ended. */
+/** The tunnels of one gateway. */
+interface GatewayTunnels {
+  readonly place: string;
+  readonly wanted: number;
+  readonly tunnels: readonly TunnelRow[];
+}
+
+/** What `clusterctl show tunnels` says on every gateway, once every tunnel is up. */
 async function showTunnels({ lab, progress, signal }: StoryOptions): Promise<void> {
   const gateways = lab.nodes.filter((node) => node.role === 'gateway');
-  const rows = await progress.step('Waiting for tunnels', async () => {
+  const found = await progress.step('Waiting for tunnels', async () => {
     const until = Date.now() + PATIENCE_MS;
-    const all: string[][] = [];
-    let up = 0;
-    let expected = 0;
+    const all: GatewayTunnels[] = [];
     // One after the other: what waits has the time that asking takes.
-    for (const { place } of gateways) {
-      let tunnels = await tunnelsOf(lab, place);
-      const wanted = tunnelsWanted(lab, place);
-      for (
-        ;
-        tunnels.filter(isUp).length < wanted && Date.now() < until;
-        tunnels = await tunnelsOf(lab, place)
-      )
-        await sleep(300, undefined, { signal });
-      up += tunnels.filter(isUp).length;
-      expected += wanted;
-      all.push(
-        ...tunnels.map(({ tunnel, device, endpoint, state }) => [place, tunnel, device, endpoint, state]),
+    for (const { place } of gateways) all.push(await waitForTunnels(lab, place, { until, signal }));
+    const up = all.flatMap(({ tunnels }) => tunnels.filter(isUp)).length;
+    const wanted = all.reduce((sum, each) => sum + each.wanted, 0);
+    const lacking = all.find((each) => each.tunnels.filter(isUp).length < each.wanted);
+    if (lacking !== undefined)
+      throw new Error(
+        `Cannot go on: only ${up} of ${wanted} tunnels are up. ${await whyNotUp(lab, lacking)}`,
       );
-    }
-    return { value: all, said: `${up} of ${expected} tunnels up` };
+    return { value: all, said: `${up} of ${wanted} tunnels up` };
   });
+  const rows = found.flatMap(({ place, tunnels }) =>
+    tunnels.map(({ tunnel, device, endpoint, state }) => [place, tunnel, device, endpoint, state]),
+  );
   progress.show(alignColumns([['gateway', 'to gateway#lane', 'device', 'endpoint', 'state'], ...rows]));
+}
+
+/** @throws {Error} as soon as a daemon, anywhere, has ended: then nothing is worth waiting for */
+async function waitForTunnels(
+  lab: Lab,
+  place: string,
+  { until, signal }: { readonly until: number; readonly signal: AbortSignal },
+): Promise<GatewayTunnels> {
+  const wanted = tunnelsWanted(lab, place);
+  for (;;) {
+    const tunnels = await tunnelsOf(lab, place);
+    if (tunnels.filter(isUp).length >= wanted || Date.now() > until) return { place, wanted, tunnels };
+    await expectDaemons(lab, siteNames(lab));
+    await sleep(300, undefined, { signal });
+  }
+}
+
+async function whyNotUp(lab: Lab, { place, tunnels }: GatewayTunnels): Promise<string> {
+  const down = tunnels.filter((row) => !isUp(row)).map((row) => row.tunnel);
+  const lacks = down.length === 0 ? 'knows too few gateways' : `does not reach ${down.join(', ')}`;
+  return `${place} ${lacks}; its daemon said last: ${await daemonSaid(lab, place)}`;
 }
 
 /** To every gateway of every other site, once a lane that both have; two sites that can only dial out have no path yet. */
@@ -139,6 +174,7 @@ async function connect({ lab, progress }: StoryOptions): Promise<MatrixPair[]> {
 async function settledMatrix(lab: Lab): Promise<MatrixPair[]> {
   for (const until = Date.now() + PATIENCE_MS; ;) {
     const pairs = await measureMatrix(lab, { calm: true });
+    await expectDaemons(lab, siteNames(lab));
     if (countKept(pairs) === pairs.length || Date.now() > until) return pairs;
   }
 }
@@ -154,6 +190,7 @@ async function withoutBroker({ lab, progress }: StoryOptions): Promise<MatrixPai
   const pairs = await progress.step('Stopping the broker', async () => {
     await stopBroker(lab);
     const pairs = await measureMatrix(lab);
+    await expectDaemons(lab, siteNames(lab));
     return {
       value: pairs,
       said: `broker stopped: still ${countReached(pairs)} of ${pairs.length} pairs reached`,
@@ -176,6 +213,10 @@ function leave({ lab, progress, signal }: StoryOptions): Promise<string[]> {
       await sleep(100, undefined, { signal });
       leftovers = await findLeftovers(lab, site);
     }
+    await expectDaemons(
+      lab,
+      siteNames(lab).filter((name) => name !== site),
+    );
     const cidrs = both(sitePods(lab.site(site).plan)).join(' and ');
     return {
       value: leftovers,

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab, labNames, measureMatrix, namespacesOf } from '#lab';
+import { Home, Lab, labNames, measureMatrix, namespacesOf } from '#lab';
 import test from 'ava';
 
 const DEMO = path.resolve('lab/demo.ts');
@@ -42,7 +42,12 @@ async function nothingLeft(): Promise<boolean> {
 test.serial(
   'demo --json prints one document, in which every pair was reached and nothing was left',
   async (t) => {
-    const { status, stdout, stderr } = await demo(['--json']);
+    const first = demo(['--json']);
+    await sleep(2000);
+    const second = await demo(['--json']);
+    t.deepEqual([second.status, second.stdout], [1, '']);
+    t.regex(second.stderr, /a demo runs under it\. Give another: --name NAME/);
+    const { status, stdout, stderr } = await first;
     t.is(stderr, '');
     const report: unknown = JSON.parse(stdout);
     t.like(report, {
@@ -70,6 +75,22 @@ test.serial('demo cleans up when it is interrupted, at any time', async (t) => {
     t.true(status === null || stderr.includes('Interrupted by SIGINT'), `after ${interruptMs} ms: ${stderr}`);
     t.true(await nothingLeft(), `after ${interruptMs} ms`);
   }
+});
+
+test.serial('demo stops when a daemon has died, and leaves nothing but its log', async (t) => {
+  const running = demo([]);
+  const victim = new Home(NAME).pid('gateway', 'edge/gw-1');
+  let pid = '';
+  for (; pid === ''; await sleep(50)) pid = await fs.readFile(victim, 'utf8').catch(() => '');
+  process.kill(Number(pid), 'SIGKILL');
+  const { status, stderr } = await running;
+  t.is(status, 1);
+  t.regex(stderr, /Cannot go on: isthmus-gateway of edge\/gw-1 has ended: it said nothing\n/);
+  const [, log = ''] = /^See (.*)$/m.exec(stderr) ?? [];
+  t.is(path.basename(log), 'gateway@edge.gw-1.log');
+  t.is(await fs.readFile(log, 'utf8'), '');
+  await fs.rm(path.dirname(log), { recursive: true });
+  t.true(await nothingLeft());
 });
 
 test.serial('demo --keep leaves a whole clusterset running, and says how to go on', async (t) => {
