@@ -99,13 +99,18 @@ export class SiteReader {
    */
   async read(): Promise<SiteDirectory> {
     const site = await this.site();
-    const { clusterset, clusters, faults } = await this.written();
+    const { clusters, faults, ...written } = await this.written();
+    const isOurs = written.clusterset?.cluster === site.id;
+    const [clusterset, other] = isOurs ? [written.clusterset] : [undefined, written.clusterset];
     const usable = new Map(clusters.map((cluster) => [cluster.id, cluster]));
     const lost = (clusterset?.clusters ?? []).filter((id) => !usable.has(id));
     const recalled = this.#recalled.filter(({ id }) => lost.includes(id));
     this.#recalled = sortedById([...clusters, ...recalled]);
     const missing = lost.filter((id) => !recalled.some((cluster) => cluster.id === id));
-    const reasons = lost.map((id) => lostFile(this.#directory, id));
+    const reasons = [
+      ...(other === undefined ? [] : [otherCluster(this.#directory, site.id, other)]),
+      ...lost.map((id) => lostFile(this.#directory, id)),
+    ];
     return { site, clusterset, clusters: this.#recalled, missing, faults: [...faults, ...reasons] };
   }
 
@@ -135,6 +140,12 @@ export class SiteReader {
 
 function sortedById(clusters: readonly RemoteCluster[]): RemoteCluster[] {
   return clusters.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Its index, or its departure, is not this cluster's. */
+function otherCluster(directory: string, own: ClusterId, { cluster }: ClustersetFile): Error {
+  const path = join(directory, CLUSTERSET_FILE);
+  return new Error(`Cannot use ${path}: it is of cluster "${cluster}", and ${SITE_FILE} describes "${own}"`);
 }
 
 function lostFile(directory: string, id: ClusterId): Error {

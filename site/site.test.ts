@@ -382,6 +382,17 @@ test('SiteReader reports a file that is named after another cluster', async (t) 
   t.regex(faults[0]?.message ?? '', /edge\.yaml:1 cluster: it is "west"/);
 });
 
+test('SiteReader does not take index or departure from another cluster’s clusterset.yaml', async (t) => {
+  const dir = await directory(t);
+  await writeFile(join(dir, 'clusterset.yaml'), `${CLUSTERSET.replace('east', 'west')}left: true\n`);
+  const { clusterset, faults } = await readSite(dir);
+  t.is(clusterset, undefined);
+  t.regex(
+    faults[0]?.message ?? '',
+    /clusterset\.yaml: it is of cluster "west", and site\.yaml describes "east"$/,
+  );
+});
+
 test('readSite() says what to do where there is no site.yaml', async (t) => {
   await t.throwsAsync(readSite('/nonexistent'), {
     message: /Cannot read \/nonexistent\/site\.yaml: there is no such file/,

@@ -1,6 +1,7 @@
 // The part of a site directory that gateways write: each file whole or not at all.
 
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
@@ -32,7 +33,8 @@ function clusterPath(directory: string, id: ClusterId): string {
  * is not there. The name begins with a dot, so no reader takes it for a cluster.
  */
 async function writeWhole(path: string, text: string): Promise<void> {
-  const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  // In containers every daemon is process 1, and the cluster's gateways may share the directory.
+  const draft = join(dirname(path), `.${basename(path)}.${hostname()}.${process.pid}`);
   try {
     await writeFile(draft, text, { mode: 0o644 }).catch(async () => {
       await mkdir(dirname(path), { recursive: true });
