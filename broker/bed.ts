@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
-import { Nkey } from '#lib/nats';
+import { Nkey, parseCreds } from '#lib/nats';
 import { issueToken } from './agent/manage.ts';
 import { connectUser, mintUser } from './agent/connection.ts';
 import { joinClusterset } from './join/join.ts';
@@ -114,10 +114,8 @@ export class Bed implements AsyncDisposable {
   }
 
   async connectMember({ credentials }: OpenMembership, how: ConnectHow = {}): Promise<NatsConnection> {
-    const [jwt = '', seed = ''] = [...credentials.matchAll(/-----BEGIN[^\n]*\n([^\n]+)\n/g)].map(
-      ([, text]) => text,
-    );
-    return this.connect(jwt, seed, how);
+    const { jwt, user } = parseCreds(credentials);
+    return this.connect(jwt, user.reveal(), how);
   }
 
   /** A user of the broker's own account that may do everything there. */

@@ -4,6 +4,7 @@ import { errors } from '@nats-io/nats-core';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { authenticatorOf } from '../member/credentials.ts';
 import { dial } from '../member/link.ts';
 import { loadMembership } from '../member/membership.ts';
 import type { OpenMembership } from '../member/membership.ts';
@@ -101,7 +102,8 @@ async function tellOnce(
   { timeoutMs, signal }: Reach,
 ): Promise<void> {
   const urls = await reachable(membership.urls, { timeoutMs, signal });
-  const connection = await dial({ urls, ca: membership.ca }, membership.credentials, () => REQUEST_MS);
+  const authenticator = authenticatorOf(membership.credentials);
+  const connection = await dial({ urls, ca: membership.ca }, authenticator, () => REQUEST_MS);
   try {
     const reply = await connection.request(LOCAL.hot, departure, { timeout: REQUEST_MS });
     if (v.is(ANSWER, reply.json<unknown>())) return;

@@ -1,9 +1,9 @@
 // The connection to the broker: made as soon as it can be, kept for ever, never given up.
 
 import type { NatsConnection, Status } from '@nats-io/nats-core';
-import { credsAuthenticator } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
-import type { Membership, OpenMembership } from './membership.ts';
+import type { Authenticator } from './credentials.ts';
+import type { Membership } from './membership.ts';
 import { FOREVER, pause } from './wake.ts';
 
 /** Told of the connection's fate. */
@@ -16,6 +16,9 @@ export interface LinkEvents {
   readonly onFault: (reason: string) => void;
 }
 
+/** Where the broker is. */
+export type Place = Pick<Membership, 'urls' | 'ca'>;
+
 /** Milliseconds: first pause after a failure and longest one; up to as long again is added as jitter. */
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 1500;
@@ -27,14 +30,14 @@ const CLOSING = 1000;
  * takes minutes to notice a dead server, is set aside here.
  */
 export async function keepLinked(
-  membership: OpenMembership,
+  place: Place & { readonly authenticator: Authenticator },
   signal: AbortSignal,
   events: LinkEvents,
 ): Promise<void> {
   const backOff = newBackOff();
   while (!signal.aborted) {
     try {
-      const connection = await unless(signal, dial(membership, membership.credentials, backOff.next));
+      const connection = await unless(signal, dial(place, place.authenticator, backOff.next));
       if (connection === undefined) return;
       backOff.reset();
       await serve(connection, signal, { events, backOff });
@@ -91,14 +94,14 @@ async function reportAll(connection: NatsConnection, reporting: Reporting): Prom
 
 /** One connection with these credentials. TLS always, and only with the authority that the join pinned. */
 export function dial(
-  { urls, ca }: Pick<Membership, 'urls' | 'ca'>,
-  credentials: string,
+  { urls, ca }: Place,
+  authenticator: Authenticator,
   reconnectDelay: () => number,
 ): Promise<NatsConnection> {
   return connect({
     servers: [...urls],
     tls: { ca },
-    authenticator: credsAuthenticator(new TextEncoder().encode(credentials)),
+    authenticator,
     timeout: 2000,
     // Without end: a broker that is away for weeks must not need a thousand restarts when it is back.
     maxReconnectAttempts: -1,

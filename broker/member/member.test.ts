@@ -247,6 +247,17 @@ test.serial('openMember() works from its disk when the broker is gone for its wh
   t.is(third.member.status().own[0]?.contested, 0);
 });
 
+test.serial('openMember() goes on with new credentials and CIDRs when its cluster joins again', async (t) => {
+  const { bed, east, west } = await threeClusters(t);
+  const podCidrs = ['10.1.0.0/16', '10.11.0.0/16'];
+  const { token } = await issueToken({ dir: bed.brokerDir, cluster: 'east', podCidrs, ttlSeconds: 60 });
+  await joinClusterset({ token, secretsDir: join(bed.dir, 'east', 'secrets') });
+  await east.publish(41_002);
+  await eventually(t, () => west.sees, 'east east:41002 edge edge:43001 west west:42001');
+  await eventually(t, () => east.member.status().connected, true);
+  t.deepEqual(west.member.view().members[0]?.podCidrs.map(String), podCidrs);
+});
+
 test.serial('openMember() misses nothing over a restart of the broker', async (t) => {
   const { bed, east, west, edge } = await threeClusters(t);
   const seen = east.views.length - 1;

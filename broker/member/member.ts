@@ -10,6 +10,7 @@ import { PUT } from '../server/subjects.ts';
 import type { ClustersetView, GatewayView } from '../view.ts';
 import type { Counters } from './counters.ts';
 import { openCounters } from './counters.ts';
+import { freshAuthenticator } from './credentials.ts';
 import { Follower } from './follower.ts';
 import type { Knowledge } from './knowledge.ts';
 import { openKnowledge } from './knowledge.ts';
@@ -200,8 +201,9 @@ class RunningMember implements Member {
   }
 
   #keepLinked(): Promise<void> {
-    const { membership, log } = this.#parts;
-    return keepLinked(membership, this.#signal, {
+    const { membership, secrets, log } = this.#parts;
+    const authenticator = freshAuthenticator(membership, secrets, log);
+    return keepLinked({ ...membership, authenticator }, this.#signal, {
       onUp: (connection) => {
         this.#link.fault = undefined;
         this.#link.server = connection.getServer();

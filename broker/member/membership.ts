@@ -48,7 +48,7 @@ export interface MembershipFiles {
 
 const MEMBERSHIP = 'membership.json';
 const IDENTITY = 'identity.key';
-const CREDENTIALS = 'user.creds';
+export const CREDENTIALS = 'user.creds';
 
 const SCHEMA = v.object({
   format: v.literal(1),

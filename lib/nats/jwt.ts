@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { encodeBase32 } from './base32.ts';
 import type { NatsClaims } from './claims.ts';
-import { parseNkeyPublic, verifyNkey } from './nkey.ts';
-import type { Nkey, NkeyPublic, NkeyRole } from './nkey.ts';
+import { Nkey, parseNkeyPublic, verifyNkey } from './nkey.ts';
+import type { NkeyPublic, NkeyRole } from './nkey.ts';
 
 export interface JwtOptions<Claims extends NatsClaims> {
   readonly name: string;
@@ -86,4 +86,11 @@ ${jwt}
 ${user.reveal()}
 ------END USER NKEY SEED------
 `;
+}
+
+/** What a credentials file holds. @throws {SyntaxError} without quoting the file, which is secret */
+export function parseCreds(text: string): { readonly jwt: string; readonly user: Nkey } {
+  const [jwt, seed] = [...text.matchAll(/-----BEGIN[^\n]*\n\s*(\S+)\s*\n/g)].map(([, part]) => part);
+  if (jwt !== undefined && seed !== undefined) return { jwt, user: Nkey.parse(seed) };
+  throw new SyntaxError('Cannot read the credentials: there is no JWT with a seed in them');
 }

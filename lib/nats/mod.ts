@@ -12,7 +12,7 @@ export type {
   OperatorClaims,
   UserClaims,
 } from './claims.ts';
-export { decodeJwt, encodeJwt, formatCreds } from './jwt.ts';
+export { decodeJwt, encodeJwt, formatCreds, parseCreds } from './jwt.ts';
 export type { DecodedJwt, JwtOptions } from './jwt.ts';
 export { isNkeyPublic, Nkey, parseNkeyPublic, verifyNkey } from './nkey.ts';
 export type { NkeyPublic, NkeyRole } from './nkey.ts';
