@@ -2,7 +2,7 @@
 // This module is pure.
 
 import type { NexthopGroup } from '#lib/linux';
-import { clusterGroup, tunnelNexthop } from '#topology';
+import { clusterGroup, slotOf } from '#topology';
 import type { Fleet, TunnelId } from '#topology';
 
 /**
@@ -13,12 +13,10 @@ export function provenTunnels(
   { remotes }: Fleet,
   groups: readonly Pick<NexthopGroup, 'id' | 'members'>[],
 ): ReadonlySet<TunnelId> {
-  const members = new Map(groups.map((group) => [group.id, new Set(group.members)]));
+  const slots = new Map(groups.map((group) => [group.id, new Set(group.members.map(slotOf))]));
   const proven = remotes.flatMap(({ id, index, gateways }) => {
     const holds = (slot: number): boolean =>
-      ([4, 6] as const).some((family) =>
-        members.get(clusterGroup(family, index))?.has(tunnelNexthop(family, slot)),
-      );
+      ([4, 6] as const).some((family) => slots.get(clusterGroup(family, index))?.has(slot));
     return gateways.flatMap(({ ordinal, keys }) =>
       [...keys.keys()]
         .filter((lane) => holds(8 * ordinal + lane))

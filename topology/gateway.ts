@@ -31,8 +31,8 @@ import type { Slot } from './nexthops.ts';
 import { fabricOn, guards, nodePieces } from './node.ts';
 import type { Perspective, View } from './perspective.ts';
 import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
-import { sum } from './piece.ts';
-import type { Piece, Sum } from './piece.ts';
+import { once } from './piece.ts';
+import type { Piece } from './piece.ts';
 import { gatewayRules } from './rules.ts';
 import { gatewayRuleset } from './ruleset.ts';
 import { ofFamily } from './standpoint.ts';
@@ -45,25 +45,43 @@ const DEFAULT = { 4: parseCidr('0.0.0.0/0'), 6: parseCidr('::/0') } as const;
 
 export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): Perspective {
   const base = baseOf(standpoint, self);
-  const siblings = siblingNexthops(standpoint, self);
+  const ways: Ways = {
+    narrow: once((mtu) => once((slot) => ({ nexthops: tunnelNexthops(standpoint, slot, mtu) }))),
+    siblings: once((mtu) => siblingWays(standpoint, self, mtu)),
+  };
   return {
     standing: [
       ...nodePieces(standpoint, []),
       { rules: standpoint.kernel.flatMap(gatewayRules) },
       { sysctls: [[`net.ipv4.conf.${standpoint.host.uplink.device}.rp_filter`, '2']] },
-      ...siblingPieces(standpoint, self, siblings),
+      ...siblingPieces(standpoint, self),
       ...workerPieces(standpoint, self),
       { conditions: weaknesses(standpoint, self) },
     ],
     interface: (slot) => tunnelInterface(base, slot),
-    view: (remote) => viewOf(base, siblings, remote),
+    view: (remote) => viewOf(base, ways, remote),
     ruleset: gatewayRuleset(standpoint),
   };
 }
 
+/** What routes of one MTU are led by, whatever the remote. */
+interface Ways {
+  /** Tunnels, for routes with less than the device's MTU. */
+  readonly narrow: (mtu: number) => (slot: Slot) => Piece;
+  readonly siblings: (mtu: number) => Piece;
+}
+
+function tunnelNexthops({ families }: Standpoint, slot: Slot, mtu?: number): Nexthop[] {
+  return families.map((family) => ({
+    id: tunnelNexthop(family, slot, mtu),
+    family,
+    device: deviceName(slot),
+  }));
+}
+
 /** One WireGuard interface: every cluster's gateway of this ordinal, in this lane. */
 function tunnelInterface({ standpoint, self, ends }: Base, slot: Slot): Piece {
-  const { host, fabric, families } = standpoint;
+  const { host, fabric } = standpoint;
   const device = deviceName(slot);
   const [ordinal, lane] = [Math.floor(slot / 8), slot % 8];
   const local = ends[lane] ?? [];
@@ -71,7 +89,7 @@ function tunnelInterface({ standpoint, self, ends }: Base, slot: Slot): Piece {
   return {
     links: [{ kind: 'wireguard', name: device, mtu: deviceMtu(self, host.uplink.mtu), group: TUNNEL_GROUP }],
     addresses: [...local, ...loose].map((address) => fabricOn(device, address)),
-    nexthops: families.map((family) => ({ id: tunnelNexthop(family, slot), family, device })),
+    nexthops: tunnelNexthops(standpoint, slot),
     // One route for all clusters, without an MTU: probes have to be able to measure.
     routes: local.map((source) => ({
       kind: 'unicast',
@@ -92,7 +110,7 @@ interface Prospect {
   readonly reach: readonly Reach[];
 }
 
-function viewOf(base: Base, siblings: readonly Nexthop[], admitted: Admitted): View {
+function viewOf(base: Base, ways: Ways, admitted: Admitted): View {
   const { standpoint, self } = base;
   const cidrs = sharedCidrs(standpoint, admitted);
   const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
@@ -100,24 +118,25 @@ function viewOf(base: Base, siblings: readonly Nexthop[], admitted: Admitted): V
   const { plans, peers, conditions } =
     cidrs.length === 0 ? NO_TUNNELS : tunnelsTo(base, legs, admitted, cidrs);
   const prospect = { admitted, cidrs, reach };
-  const detour = detours(standpoint, siblings, prospect);
+  const detour = detours(standpoint, ways, prospect);
   return {
     tunnels: plans,
     fixed: {
       tunnels: plans,
       peers,
-      groups: detour.groups,
-      routes: [...detour.routes, ...guards(admitted.guarded)],
+      shared: [...new Set(detour.flatMap(({ shared = [] }) => shared))],
+      groups: detour.flatMap(({ groups = [] }) => groups),
+      routes: [...detour.flatMap(({ routes = [] }) => routes), ...guards(admitted.guarded)],
       conditions: [...admitted.conditions, ...unshared(admitted, cidrs), ...conditions],
     },
-    routing: (healthy) => balance(standpoint, self, prospect, healthy),
+    routing: (healthy) => balance(base, ways, prospect, healthy),
   };
 }
 
 /** The remote's groups over those tunnels that answer, and the routes into them. */
 function balance(
-  standpoint: Standpoint,
-  self: GatewayNode,
+  { standpoint, self }: Base,
+  ways: Ways,
   { admitted, cidrs, reach }: Prospect,
   healthy: readonly TunnelPlan[],
 ): Piece {
@@ -125,17 +144,20 @@ function balance(
   const { host, families, source } = standpoint;
   const { index } = admitted.remote;
   const room = routeMtu(reach, host.uplink.mtu);
-  const mtu = room < deviceMtu(self, host.uplink.mtu) ? { mtu: room } : {};
+  const mtu = room < deviceMtu(self, host.uplink.mtu) ? room : undefined;
+  const slots = healthy.map(({ device }) => slotNamed(device));
   const used = families.filter((family) => ofFamily(cidrs, family).length > 0);
   return {
+    shared: mtu === undefined ? [] : slots.map(ways.narrow(mtu)),
     groups: used.map((family) => {
-      const members = healthy.map(({ device }) => tunnelNexthop(family, slotNamed(device)));
+      const members = slots.map((slot) => tunnelNexthop(family, slot, mtu));
       return groupOf(standpoint, clusterGroup(family, index), members, BUCKETS_GATEWAY);
     }),
     routes: cidrs.flatMap((destination): Route[] => {
       const family = familyOf(destination);
       const nexthop = clusterGroup(family, index);
-      const route = { kind: 'unicast', destination, nexthop, metric: METRIC_GROUP, ...mtu } as const;
+      const way = { nexthop, ...(mtu === undefined ? {} : { mtu }) };
+      const route = { kind: 'unicast', destination, metric: METRIC_GROUP, ...way } as const;
       return [
         { ...route, table: TABLE_HERE, ...sourced(source[family]) },
         { ...route, table: TABLE_SIBLING },
@@ -148,22 +170,21 @@ function balance(
  * Standing routes by way of the siblings that can have a tunnel there, in force by themselves once the group is gone. A
  * sibling that cannot would lose its share of them for good.
  */
-function detours(
-  standpoint: Standpoint,
-  siblings: readonly Nexthop[],
-  { admitted, cidrs, reach }: Prospect,
-): Sum {
+function detours(standpoint: Standpoint, ways: Ways, { admitted, cidrs, reach }: Prospect): Piece[] {
+  if (reach.length === 0) return [];
   const mtu = routeMtu(reach, vxlanMtu(standpoint));
-  const pieces = standpoint.families.map((family): Piece => {
-    const all = siblings.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
-    const able = new Set(reach.map(({ gateway }) => siblingNexthop(family, gateway.ordinal)));
+  const siblings = ways.siblings(mtu);
+  return standpoint.families.map((family): Piece => {
+    const all = (siblings.nexthops ?? []).filter((nexthop) => nexthop.family === family).map(({ id }) => id);
+    const able = new Set(reach.map(({ gateway }) => siblingNexthop(family, gateway.ordinal, mtu)));
     const members = all.filter((id) => able.has(id));
     const destinations = ofFamily(cidrs, family);
     if (members.length === 0 || destinations.length === 0) return {};
     const isAll = members.length === all.length;
-    const nexthop = isAll ? siblingGroup(family) : detourGroup(family, admitted.remote.index);
+    const nexthop = isAll ? siblingGroup(family, mtu) : detourGroup(family, admitted.remote.index);
     const route = { kind: 'unicast', table: TABLE_HERE, metric: METRIC_SIBLING, nexthop, mtu } as const;
     return {
+      shared: [siblings],
       groups: isAll ? [] : [groupOf(standpoint, nexthop, members, BUCKETS_SIBLING)],
       routes: destinations.map((destination) => ({
         ...route,
@@ -172,35 +193,36 @@ function detours(
       })),
     };
   });
-  return sum(pieces);
 }
 
 function siblingsOf({ gateways }: Standpoint, self: GatewayNode): GatewayNode[] {
   return gateways.filter((gateway) => gateway !== self);
 }
 
-function siblingNexthops(standpoint: Standpoint, self: GatewayNode): Nexthop[] {
-  return standpoint.families.flatMap((family) =>
-    siblingsOf(standpoint, self).flatMap((sibling) => {
+/** The siblings, and all of them as one group. */
+function siblingWays(standpoint: Standpoint, self: GatewayNode, mtu: number): Piece {
+  const { families } = standpoint;
+  const nexthops = families.flatMap((family) =>
+    siblingsOf(standpoint, self).flatMap((sibling): Nexthop[] => {
       const hop = siblingHop(standpoint, family, sibling);
-      return hop === undefined ? [] : [{ id: siblingNexthop(family, sibling.ordinal), family, ...hop }];
+      return hop === undefined ? [] : [{ id: siblingNexthop(family, sibling.ordinal, mtu), family, ...hop }];
     }),
   );
+  const groups = families.flatMap((family) => {
+    const members = nexthops.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
+    if (members.length === 0) return [];
+    return [groupOf(standpoint, siblingGroup(family, mtu), members, BUCKETS_SIBLING)];
+  });
+  return { nexthops, groups };
 }
 
-/** The siblings as one group; what comes from a sibling goes into a tunnel or nowhere, so nothing circles. */
-function siblingPieces(standpoint: Standpoint, self: GatewayNode, nexthops: readonly Nexthop[]): Piece[] {
-  const { families, kernel } = standpoint;
-  const nowhere = kernel.map((family): Route => {
+/** The way between siblings; what comes from one goes into a tunnel or nowhere, so nothing circles. */
+function siblingPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
+  const nowhere = standpoint.kernel.map((family): Route => {
     const destination = DEFAULT[family];
     return { kind: 'unreachable', destination, table: TABLE_SIBLING, metric: METRIC_UNREACHABLE_DEFAULT };
   });
-  const groups = families.flatMap((family) => {
-    const members = nexthops.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
-    return members.length === 0 ? [] : [groupOf(standpoint, siblingGroup(family), members, BUCKETS_SIBLING)];
-  });
-  const device = siblingDevice(standpoint, siblingsOf(standpoint, self));
-  return [device, { nexthops, groups, routes: nowhere }];
+  return [siblingDevice(standpoint, siblingsOf(standpoint, self)), { routes: nowhere }];
 }
 
 /** From the fabric to the nodes behind: transit probes to the workers that answer them, and encapsulated pods. */

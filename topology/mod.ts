@@ -15,7 +15,7 @@ export type {
 export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 export { mapTree } from './map.ts';
 export type { Tree } from './map.ts';
-export { clusterGroup, tunnelNexthop } from './nexthops.ts';
+export { clusterGroup, slotOf, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
 export { renderPlan } from './render.ts';

@@ -1,5 +1,8 @@
 // The ids of nexthop objects: known from what they lead to, so that a restart finds its own again.
 // This module is pure.
+//
+// The kernel keeps a route's MTU with the nexthop object: of all routes by one object, the one that is used first decides
+// for the others (measured on Linux 6.18, IPv4 and IPv6). So routes of one MTU have objects of their own.
 
 import { NEXTHOP_BASE } from '#lib/constants';
 import type { Family } from '#lib/ip';
@@ -7,22 +10,33 @@ import type { Family } from '#lib/ip';
 /** One WireGuard interface of a gateway: 8 × remote ordinal + lane. Its name is `ist<ordinal><lane>`. */
 export type Slot = number;
 
-export function tunnelNexthop(family: Family, slot: Slot): number {
-  return idOf(family, slot);
+/** MTUs above this one share their objects; no two of them are known to meet. */
+const LARGEST = 9240;
+const SLOTS = 64;
+
+/** @param mtu that of the routes by it, a multiple of 16; absent: they have the device's */
+export function tunnelNexthop(family: Family, slot: Slot, mtu?: number): number {
+  return idOf(family, slot + (mtu === undefined ? 0 : 10_048 + SLOTS * Math.floor(bounded(mtu) / 16)));
 }
 
-export function siblingNexthop(family: Family, ordinal: number): number {
-  return idOf(family, 100 + ordinal);
+/** The interface that a {@link tunnelNexthop} leads into. */
+export function slotOf(id: number): Slot {
+  return ((id - NEXTHOP_BASE) % FAMILY_IDS) % SLOTS;
 }
 
-/** A worker's way to one of its own gateways. */
-export function gatewayNexthop(family: Family, ordinal: number): number {
-  return idOf(family, 200 + ordinal);
+/** By the device between gateways. */
+export function siblingNexthop(family: Family, ordinal: number, mtu: number): number {
+  return idOf(family, ownWay(mtu) + ordinal);
+}
+
+/** A worker's way to one of its own gateways; without an MTU for what is routed by its source. */
+export function gatewayNexthop(family: Family, ordinal: number, mtu?: number): number {
+  return idOf(family, mtu === undefined ? 200 + ordinal : ownWay(mtu) + ordinal);
 }
 
 /** All siblings of a gateway: the standing detour. */
-export function siblingGroup(family: Family): number {
-  return idOf(family, 300);
+export function siblingGroup(family: Family, mtu: number): number {
+  return idOf(family, ownWay(mtu) + 8);
 }
 
 /** Those siblings alone that can have a tunnel to a cluster, where some cannot. */
@@ -35,6 +49,18 @@ export function clusterGroup(family: Family, index: number): number {
   return idOf(family, 1000 + index);
 }
 
+/** To gateways of the own cluster: from a worker, or from a sibling. */
+function ownWay(mtu: number): number {
+  return 52_000 + 16 * bounded(mtu);
+}
+
+function bounded(mtu: number): number {
+  return Math.min(mtu, LARGEST);
+}
+
+/** Ids that one family has; IPv4's begin at 4 times half as many, IPv6's at 6 times. */
+const FAMILY_IDS = 200_000;
+
 function idOf(family: Family, offset: number): number {
-  return NEXTHOP_BASE + family * 100_000 + offset;
+  return NEXTHOP_BASE + (family * FAMILY_IDS) / 2 + offset;
 }

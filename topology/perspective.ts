@@ -27,7 +27,7 @@ export interface View {
 export interface Perspective {
   readonly standing: readonly Piece[];
   /** What an interface needs once any remote has a peer on it. */
-  interface(slot: Slot): Piece;
+  readonly interface: (slot: Slot) => Piece;
   view(remote: Admitted): View;
   /** Given what all remotes have together. */
   readonly ruleset: Ruleset;

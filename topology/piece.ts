@@ -19,6 +19,8 @@ export interface Lists {
   readonly sysctls: readonly [key: string, value: string];
   readonly tunnels: TunnelPlan;
   readonly peers: SlottedPeer;
+  /** What several remotes need: one object each, however many refer to it. */
+  readonly shared: Piece;
   readonly conditions: Condition;
 }
 
@@ -44,6 +46,7 @@ export function sum(pieces: readonly Piece[]): Sum {
     sysctls: gather(pieces, 'sysctls'),
     tunnels: gather(pieces, 'tunnels'),
     peers: gather(pieces, 'peers'),
+    shared: gather(pieces, 'shared'),
     conditions: gather(pieces, 'conditions'),
   };
 }
@@ -68,6 +71,16 @@ export function createSum(): (pieces: readonly Piece[]) => Sum {
       sums.push(kept.sum);
     }
     return sum(sums);
+  };
+}
+
+/** The function, which makes each thing only once. */
+export function once<K, V>(make: (key: K) => V): (key: K) => V {
+  const made = new Map<K, V>();
+  return (key) => {
+    const value = made.get(key) ?? make(key);
+    made.set(key, value);
+    return value;
   };
 }
 

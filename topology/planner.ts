@@ -10,7 +10,7 @@ import { gatewayPerspective } from './gateway.ts';
 import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 import type { Slot } from './nexthops.ts';
 import type { Perspective, View } from './perspective.ts';
-import { createSum, sum } from './piece.ts';
+import { createSum, once, sum } from './piece.ts';
 import type { Piece, SlottedPeer } from './piece.ts';
 import { isGateway, standpointOf } from './standpoint.ts';
 import type { Standpoint } from './standpoint.ts';
@@ -47,21 +47,16 @@ function plannerFrom(standpoint: Standpoint): Planner {
   const perspective = perspectiveOf(standpoint);
   const claims = createClaims(standpoint);
   const remotePieces = createMemory(perspective);
-  const interfaces = new Map<Slot, Piece>();
+  const interfacePiece = once(perspective.interface);
   const sumOfRemotes = createSum();
-
-  function interfacePiece(slot: Slot): Piece {
-    const piece = interfaces.get(slot) ?? perspective.interface(slot);
-    interfaces.set(slot, piece);
-    return piece;
-  }
 
   return ({ remotes }, { healthy }) => {
     const { admitted, far, guarded } = claims(remotes);
     const remote = sumOfRemotes(remotePieces(admitted, healthy));
     const bySlot = groupPeers(remote.peers);
-    const all = sum([...perspective.standing, ...[...bySlot.keys()].map(interfacePiece), remote]);
-    const { tunnels, peers: _, sysctls, conditions, ...lists } = all;
+    const shared = [...[...bySlot.keys()].map(interfacePiece), ...new Set(remote.shared)];
+    const all = sum([...perspective.standing, ...shared, remote]);
+    const { tunnels, peers: _peers, shared: _shared, sysctls, conditions, ...lists } = all;
     return {
       network: { ...lists, sysctls: Object.fromEntries(sysctls), nftables: perspective.ruleset(far) },
       devices: [...bySlot].map(([slot, peers]) => deviceOf(standpoint, slot, peers)),

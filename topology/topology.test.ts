@@ -22,6 +22,7 @@ import {
   tunnelsTable,
 } from './mod.ts';
 import type { Tree } from './mod.ts';
+import { siblingNexthop, slotOf, tunnelNexthop } from './nexthops.ts';
 import { isGateway } from './standpoint.ts';
 
 // ---- a small world -----------------------------------------------------------------------------------------------
@@ -417,6 +418,30 @@ test('plan() keeps route MTUs below WireGuard’s at multiples of 16, and IPv4 a
   });
 });
 
+test('plan() leads routes of different MTUs by different nexthop objects', (t) => {
+  forEveryPlan(({ network }) => {
+    const members = new Map(network.groups.map((group) => [group.id, group.members]));
+    const seen = new Map<number, number | undefined>();
+    for (const { nexthop, mtu } of network.routes) {
+      const ids = nexthop === undefined ? [] : (members.get(nexthop) ?? [nexthop]);
+      for (const id of ids) t.is(seen.has(id) ? seen.get(id) : mtu, mtu, `${id}`);
+      for (const id of ids) seen.set(id, mtu);
+    }
+  });
+});
+
+test('slotOf() finds the interface of a tunnel again, whatever the MTU of its routes', (t) => {
+  const slot = fc.nat(63);
+  const mtu = fc.option(
+    fc.nat(4095).map((each) => each * 16),
+    { nil: undefined },
+  );
+  const back = fc.property(fc.constantFrom(4 as const, 6 as const), slot, mtu, (family, from, size) => {
+    t.is(slotOf(tunnelNexthop(family, from, size)), from);
+  });
+  fc.assert(back, { seed: 73 });
+});
+
 test('plan() makes both ends of a tunnel agree', (t) => {
   // Without the fifth, which clashes: each of two clusters that clash thinks itself right.
   const worlds = anyWorld.map((sites) => sites.slice(0, 4));
@@ -563,7 +588,8 @@ test('plan() sends the detour by those siblings only that can have a tunnel ther
     return network.groups.find(({ id }) => id === route?.nexthop)?.members;
   };
   // Neither edge nor the second gateway can be dialled.
-  t.deepEqual([detour('10.2.0.0/16'), detour('10.3.0.0/16')], [[7400101, 7400102], [7400102]]);
+  t.deepEqual(detour('10.2.0.0/16'), [siblingNexthop(4, 1, 1440), siblingNexthop(4, 2, 1440)]);
+  t.deepEqual(detour('10.3.0.0/16'), [siblingNexthop(4, 2, 1408)]);
 });
 
 test('plan() makes no detour where no sibling has an address on the link', (t) => {

@@ -2,9 +2,8 @@
 // This module is pure.
 
 import { BUCKETS_WORKER, METRIC_GROUP, TABLE_HERE, TABLE_VIA } from '#lib/constants';
-import type { Address, Cidr } from '#lib/ip';
-import { familyOf } from '#lib/ip';
-import type { Nexthop, Route } from '#lib/linux';
+import type { Address, Cidr, Family } from '#lib/ip';
+import type { Nexthop } from '#lib/linux';
 import type { Admitted } from './claims.ts';
 import { blockOf, fabricAddress, fabricFamilies } from './fabric.ts';
 import type { RemoteCluster } from './fleet.ts';
@@ -15,6 +14,7 @@ import { clusterGroup, gatewayNexthop } from './nexthops.ts';
 import { guards, nodePieces } from './node.ts';
 import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
 import type { Perspective, View } from './perspective.ts';
+import { once, sum } from './piece.ts';
 import type { Piece } from './piece.ts';
 import { hereRule, viaRule } from './rules.ts';
 import { workerRuleset } from './ruleset.ts';
@@ -23,32 +23,35 @@ import type { Standpoint } from './standpoint.ts';
 
 export function workerPerspective(standpoint: Standpoint): Perspective {
   const { families, way, gateways, kernel } = standpoint;
-  const nexthops = nexthopsOf(standpoint);
+  const ways: Ways = {
+    4: once((mtu) => ({ nexthops: nexthopsOf(standpoint, 4, mtu) })),
+    6: once((mtu) => ({ nexthops: nexthopsOf(standpoint, 6, mtu) })),
+  };
   const devices = new Set(families.map((family) => way[family].device));
   const encapsulated = families.some((family) => way[family].kind === 'vxlan');
   return {
     standing: [
       ...nodePieces(standpoint, responses(standpoint)),
-      { rules: kernel.map(hereRule), nexthops },
+      { rules: kernel.map(hereRule) },
       encapsulated ? linkDevice(standpoint, gateways) : {},
       // Replies come by whichever gateway their flow chose, so by another way than the kernel would send.
       { sysctls: [...devices].map((device) => [`net.ipv4.conf.${device}.rp_filter`, '2'] as const) },
-      isResponder(standpoint) ? answers(standpoint, nexthops) : {},
+      isResponder(standpoint) ? answers(standpoint) : {},
     ],
     interface: () => ({}),
-    view: (remote) => viewOf(standpoint, nexthops, remote),
+    view: (remote) => viewOf(standpoint, ways, remote),
     ruleset: workerRuleset(standpoint),
   };
 }
 
-/** The ways to the own gateways. */
-function nexthopsOf(standpoint: Standpoint): Nexthop[] {
-  return standpoint.families.flatMap((family) =>
-    standpoint.gateways.flatMap((gateway) => {
-      const hop = hopTo(standpoint, family, gateway);
-      return hop === undefined ? [] : [{ id: gatewayNexthop(family, gateway.ordinal), family, ...hop }];
-    }),
-  );
+/** The ways to the own gateways that routes of one MTU are led by, whatever the remote. */
+type Ways = Readonly<Record<Family, (mtu: number) => Piece>>;
+
+function nexthopsOf(standpoint: Standpoint, family: Family, mtu?: number): Nexthop[] {
+  return standpoint.gateways.flatMap((gateway) => {
+    const hop = hopTo(standpoint, family, gateway);
+    return hop === undefined ? [] : [{ id: gatewayNexthop(family, gateway.ordinal, mtu), family, ...hop }];
+  });
 }
 
 function isResponder({ responders, node }: Standpoint): boolean {
@@ -71,13 +74,16 @@ function responses({ responders, node, gateways, own, fabric, families }: Standp
 }
 
 /** The answer to a transit probe goes back through the gateway that its own address names. */
-function answers({ gateways, fabric }: Standpoint, nexthops: readonly Nexthop[]): Piece {
+function answers(standpoint: Standpoint): Piece {
+  const { gateways, fabric, families } = standpoint;
+  const nexthops = families.flatMap((family) => nexthopsOf(standpoint, family));
   const ways = gateways.flatMap(({ ordinal }) =>
     nexthops
       .filter(({ id, family }) => id === gatewayNexthop(family, ordinal))
       .map((to) => ({ ordinal, to })),
   );
   return {
+    nexthops,
     rules: ways.map(({ ordinal, to }) => viaRule(fabric, to.family, ordinal)),
     routes: ways.map(({ ordinal, to }) => ({
       kind: 'unicast',
@@ -89,13 +95,14 @@ function answers({ gateways, fabric }: Standpoint, nexthops: readonly Nexthop[])
   };
 }
 
-function viewOf(standpoint: Standpoint, nexthops: readonly Nexthop[], admitted: Admitted): View {
+function viewOf(standpoint: Standpoint, ways: Ways, admitted: Admitted): View {
   const cidrs = sharedCidrs(standpoint, admitted);
   const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
-  const routing = balance(standpoint, nexthops, { remote: admitted.remote, cidrs, reach });
+  const routing = balance(standpoint, ways, { remote: admitted.remote, cidrs, reach });
   return {
     tunnels: [],
     fixed: {
+      shared: routing.shared ?? [],
       groups: routing.groups ?? [],
       routes: [...(routing.routes ?? []), ...guards(admitted.guarded)],
       conditions: [...admitted.conditions, ...unshared(admitted, cidrs)],
@@ -111,25 +118,22 @@ interface Prospect {
 }
 
 /** The remote's groups over those own gateways that can have a tunnel to it. */
-function balance(
-  standpoint: Standpoint,
-  nexthops: readonly Nexthop[],
-  { remote, cidrs, reach }: Prospect,
-): Piece {
+function balance(standpoint: Standpoint, ways: Ways, { remote, cidrs, reach }: Prospect): Piece {
   const { families, source, way } = standpoint;
-  const groups = families.flatMap((family) => {
-    const wanted = reach.map(({ gateway }) => gatewayNexthop(family, gateway.ordinal));
-    const members = wanted.filter((id) => nexthops.some((nexthop) => nexthop.id === id));
-    if (members.length === 0 || ofFamily(cidrs, family).length === 0) return [];
-    return [groupOf(standpoint, clusterGroup(family, remote.index), members, BUCKETS_WORKER)];
-  });
-  const routes = cidrs.flatMap((destination): Route[] => {
-    const family = familyOf(destination);
-    const nexthop = clusterGroup(family, remote.index);
-    if (!groups.some(({ id }) => id === nexthop)) return [];
+  const pieces = families.map((family): Piece => {
     const mtu = routeMtu(reach, way[family].mtu);
-    const route = { kind: 'unicast', destination, table: TABLE_HERE, metric: METRIC_GROUP } as const;
-    return [{ ...route, nexthop, mtu, ...sourced(source[family]) }];
+    const wanted = reach.map(({ gateway }) => gatewayNexthop(family, gateway.ordinal, mtu));
+    const shared = ways[family](mtu);
+    const members = wanted.filter((id) => shared.nexthops?.some((nexthop) => nexthop.id === id));
+    const destinations = ofFamily(cidrs, family);
+    if (members.length === 0 || destinations.length === 0) return {};
+    const nexthop = clusterGroup(family, remote.index);
+    const route = { kind: 'unicast', table: TABLE_HERE, metric: METRIC_GROUP, nexthop, mtu } as const;
+    return {
+      shared: [shared],
+      groups: [groupOf(standpoint, nexthop, members, BUCKETS_WORKER)],
+      routes: destinations.map((destination) => ({ ...route, destination, ...sourced(source[family]) })),
+    };
   });
-  return { groups, routes };
+  return sum(pieces);
 }
