@@ -9,6 +9,7 @@ not ok 2 - apply() leaves nothing
     name: AssertionError
     at: x.test.ts:3
   ...
+# probe › after.always hook
 ok 3 - probe() asks the kernel # SKIP no root
 ---tty-stream-chunk-separator
 1..3

@@ -50,7 +50,10 @@ export class TapReader {
   }
 
   #detail(line: string): TapLine {
-    const isFrame = /^(TAP version|\d+\.\.\d+|# (tests|pass|skip|fail|todo) |\s*(---|\.\.\.)?$)/.test(line);
+    const isFrame =
+      /^(TAP version|\d+\.\.\d+|# (tests|pass|skip|fail|todo) |# .* › (before|after)\S* hook\b|\s*(---|\.\.\.)?$)/.test(
+        line,
+      );
     const isShown = !isFrame && (this.#isFailure || /^\s*# /.test(line));
     return isShown ? { counts: NOTHING, text: `  ${line}` } : { counts: NOTHING };
   }

@@ -17,7 +17,7 @@ export function drawMatrix(pairs: readonly MatrixPair[]): string[] {
     ...targets.map((to) => cell(pairs.filter((pair) => pair.from === from && pair.to === to))),
   ]);
   const head = (['from', 'seen as', ...targets.map(columnTitle(targets))] as const).slice();
-  return alignColumns([head, ...rows]);
+  return alignColumns([head, ...rows], 2);
 }
 
 /** The site's name above its first pod, then the pods' letters alone. */
@@ -40,14 +40,14 @@ function cell(pairs: readonly MatrixPair[]): string {
   return `${slowest.toFixed(1)}${pairs.every((pair) => pair.kept) ? '' : '!'}`;
 }
 
-/** Columns as wide as their widest cell, two spaces apart; the first two to the left, figures to the right. */
-export function alignColumns(rows: readonly (readonly string[])[]): string[] {
+/** Columns as wide as their widest cell, two spaces apart; the first so many to the left, figures to the right. */
+export function alignColumns(rows: readonly (readonly string[])[], texts: number): string[] {
   const widths: number[] = [];
   for (const row of rows)
     for (const [at, text] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, text.length);
   return rows.map((row) =>
     row
-      .map((text, at) => (at < 2 ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0)))
+      .map((text, at) => (at < texts ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0)))
       .join('  ')
       .trimEnd(),
   );

@@ -110,7 +110,8 @@ async function showTunnels({ lab, progress, signal }: StoryOptions): Promise<voi
   const rows = found.flatMap(({ place, tunnels }) =>
     tunnels.map(({ tunnel, device, endpoint, state }) => [place, tunnel, device, endpoint, state]),
   );
-  progress.show(alignColumns([['gateway', 'to gateway#lane', 'device', 'endpoint', 'state'], ...rows]));
+  const head = ['gateway', 'to gateway#lane', 'device', 'endpoint', 'state'];
+  progress.show(alignColumns([head, ...rows], head.length));
 }
 
 /** @throws {Error} as soon as a daemon, anywhere, has ended: then nothing is worth waiting for */

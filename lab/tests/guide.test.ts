@@ -31,7 +31,7 @@ class Shell {
   constructor(entry: readonly [string, ...string[]]) {
     const [program, ...prefix] = entry;
     this.#child = spawn(program, [...prefix, 'bash', '--norc', '-e']);
-    this.#child.stdin.write(`cd '${CHECKOUT}'\n`);
+    this.#child.stdin.write(`cd '${CHECKOUT.replaceAll("'", `'\\''`)}'\n`);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (chunk: Buffer) => (this.#said += chunk.toString()));
     }
@@ -87,7 +87,7 @@ test.serial(
       const hosts = host === 'both' ? Object.values(shells) : [shells[host]];
       if (text.includes('leave'))
         t.true((await measureMatrix(lab)).every((pair) => pair.reached && pair.kept));
-      for (const shell of hosts) t.log(await shell?.run(text));
+      for (const shell of hosts) await shell?.run(text);
     }
     const left = 'nft list tables; ip rule | grep 73; ip -o link | grep ist';
     t.is(await lab.place('west/gw-0').exec(['sh', '-c', `${left} || :`]), '');

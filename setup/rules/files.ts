@@ -17,7 +17,16 @@ export interface SourceFile {
 
 /** All text files: what git knows besides what it ignores, new files among them, so that a rule speaks before a commit does. */
 export async function readFiles(select: (path: string) => boolean): Promise<readonly SourceFile[]> {
-  const args = ['ls-files', '--cached', '--others', '--exclude-standard', '-z'];
+  // git refuses to read another user's repository unless it is told that this one is meant.
+  const args = [
+    '-c',
+    `safe.directory=${root}`,
+    'ls-files',
+    '--cached',
+    '--others',
+    '--exclude-standard',
+    '-z',
+  ];
   const { stdout } = await run('git', args, { cwd: root, maxBuffer: 16 * 1024 * 1024 });
   const paths = [...new Set(stdout.split('\0'))].filter((name) => name !== '' && select(name)).toSorted();
   const files = paths.map(async (name) => ({ path: name, text: await readText(name) }));
