@@ -53,10 +53,7 @@ export const MARK_OUTER = 0x100000;
 export const MARK_FABRIC = 0x200000;
 export const MARK_SIBLING = 0x300000;
 
-/**
- * Nexthop ids: base + family·100000 + {8·j+l: tunnel, 200+j: gateway, 1000+index: group of a cluster, 3000+index: its group of siblings
- * where some cannot reach it; for routes of MTU m: 10048+64·⌊m/16⌋+8·j+l: tunnel, 52000+16·m+j: gateway or sibling, 52000+16·m+8: group of siblings}.
- */
+/** Nexthop ids: base + family·100000 + {8·j+l: tunnel, 200+j: gateway, 1000+index: group of a cluster, 3000+index: its group of siblings where some cannot reach it; for routes of MTU m 10048+64·⌊m/16⌋+8·j+l: tunnel, 52000+16·m+j: gateway or sibling, 52000+16·m+8: group of siblings}. */
 export const NEXTHOP_BASE = 7_000_000;
 export const NEXTHOP_LAST = 7_999_999;
 /** Buckets of resilient groups: without a common factor, else a worker's hash repeats the gateway's and half of the tunnels stay empty. */
