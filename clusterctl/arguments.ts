@@ -1,10 +1,17 @@
 // What stands on the command line, checked before anything is done.
 
 import { InvalidArgumentError } from 'commander';
-import { isCidr4, parseCidr, prefixOf } from '#lib/ip';
-import type { Cidr, Cidr4 } from '#lib/ip';
+import { isCidr4, overlaps, parseAddress, parseCidr, prefixOf } from '#lib/ip';
+import type { Address, Cidr, Cidr4 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import type { ClusterId } from '#lib/names';
+
+/** The longest that a token may be good. */
+const MAX_SECONDS = 365 * 86_400;
+/** Loopback, link-local, multicast: no other host could be reached by them. */
+const NOWHERE = ['127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '::1/128', 'fe80::/10', 'ff00::/8'].map(
+  parseCidr,
+);
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
@@ -25,8 +32,16 @@ export const clusterArgument: (text: string) => ClusterId = checked(parseCluster
 /** For options that may be repeated, or hold several with commas between. */
 export function cidrsArgument(text: string, before: readonly Cidr[] = []): readonly Cidr[] {
   const parse = checked(parseCidr);
-  return [...before, ...text.split(',').map((one) => parse(one.trim()))];
+  const list = text.split(',').map((one) => parse(one.trim()));
+  for (const cidr of list) {
+    const nowhere = NOWHERE.find((other) => overlaps(cidr, other));
+    if (nowhere === undefined) continue;
+    throw new InvalidArgumentError(`it overlaps ${nowhere}, which means every host itself or its own link`);
+  }
+  return [...before, ...list];
 }
+
+export const addressArgument: (text: string) => Address = checked(parseAddress);
 
 /** Fabric addresses need 22 bits below the prefix. */
 export function fabric4Argument(text: string): Cidr4 {
@@ -49,7 +64,9 @@ export function durationArgument(text: string): number {
   if (count === undefined || !isUnit(unit)) {
     throw new InvalidArgumentError('it is not a number with a unit, write 90s, 15m, 24h or 7d');
   }
-  return Number(count) * UNITS[unit];
+  const seconds = Number(count) * UNITS[unit];
+  if (seconds > MAX_SECONDS) throw new InvalidArgumentError('it is longer than 365d');
+  return seconds;
 }
 
 export function portArgument(text: string): number {

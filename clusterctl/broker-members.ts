@@ -6,7 +6,7 @@ import type { Cidr } from '#lib/ip';
 import type { ClusterId } from '#lib/names';
 import { confirm } from './confirm.ts';
 import type { Context } from './context.ts';
-import { CliError, EXIT } from './exit.ts';
+import { unreadable } from './exit.ts';
 import type { Format } from './output-option.ts';
 import { printRows } from './output.ts';
 import { columnsOf, pick } from './rows.ts';
@@ -89,7 +89,6 @@ async function readKey(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(EXIT.usage, `Cannot read the root key: ${reason}`, { cause });
+    throw unreadable('the root key', file, cause);
   }
 }

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { createBroker, startBroker } from '#broker';
-import type { Cidr4 } from '#lib/ip';
+import type { Address, Cidr4 } from '#lib/ip';
 import { openLog } from '#lib/log';
 import type { Level } from '#lib/log';
 import type { Context } from './context.ts';
@@ -12,7 +12,7 @@ import { renderData } from './output.ts';
 export interface CreateOptions {
   readonly data: string;
   readonly advertise: readonly string[];
-  readonly listen?: string;
+  readonly listen?: Address;
   readonly port: number;
   readonly fabricV4: Cidr4;
   readonly output: Format;
@@ -21,7 +21,7 @@ export interface CreateOptions {
 export interface StartOptions {
   readonly data: string;
   readonly advertise?: readonly string[];
-  readonly listen?: string;
+  readonly listen?: Address;
   readonly port?: number;
   readonly logLevel: Level;
 }

@@ -3,7 +3,6 @@
 import { JoinError, Refused, TokenError } from '#broker';
 import { WireGuardError } from '#lib/wireguard';
 import { CommandError } from '#lib/linux';
-import { SiteError } from '#site';
 import { CliError, EXIT } from './exit.ts';
 import type { ExitCode } from './exit.ts';
 
@@ -20,6 +19,8 @@ const INCAPABLE = new Set(['EACCES', 'EPERM', 'EADDRINUSE', 'ENOSPC', 'EROFS']);
 
 /** Looks at the error and at what caused it: the first that says something decides. */
 export function exitCodeOf(error: unknown): ExitCode {
+  // Only as the error itself: as a cause it is about what a file of ours holds.
+  if (error instanceof SyntaxError) return EXIT.usage;
   for (const one of chain(error)) {
     const code = ownCode(one) ?? systemCode(one);
     if (code !== undefined) return code;
@@ -35,7 +36,6 @@ function ownCode(error: Error): ExitCode | undefined {
   if (error instanceof CliError) return error.exitCode;
   if (error instanceof TokenError) return isMisread(error) ? EXIT.usage : EXIT.refused;
   if (error instanceof JoinError) return error.fault === 'unreachable' ? EXIT.unreachable : EXIT.refused;
-  if (error instanceof SiteError) return EXIT.usage;
   return error instanceof Refused ? EXIT.refused : toolCode(error);
 }
 

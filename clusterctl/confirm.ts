@@ -1,5 +1,6 @@
 // The question before something that cannot be undone.
 
+import process from 'node:process';
 import type { Context } from './context.ts';
 import { CliError, EXIT } from './exit.ts';
 
@@ -22,7 +23,11 @@ export async function confirm(
     );
   }
   const { confirm: ask } = await import('@clack/prompts');
-  const answer = await ask({ message: `${consequence}. Go on?`, initialValue: false });
+  const answer = await ask({
+    message: `${consequence}. Go on?`,
+    initialValue: false,
+    output: process.stderr,
+  });
   if (answer !== true)
     throw new CliError(EXIT.interrupted, `Cannot ${action}: not confirmed, nothing was changed`);
 }

@@ -30,3 +30,11 @@ export class CliError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** For a file that the command line names: `Cannot read the join token "/x": no such file or directory`. */
+export function unreadable(what: string, path: string, cause: unknown): CliError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  // Node says `ENOENT: no such file or directory, open '/x'`.
+  const reason = message.replace(/^[A-Z]+: /, '').replace(/, [a-z]+(?: '.*')?$/, '');
+  return new CliError(EXIT.usage, `Cannot read ${what} "${path}": ${reason}`, { cause });
+}

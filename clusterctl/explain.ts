@@ -63,6 +63,7 @@ function calledCommand(program: Command, words: readonly string[]): string {
   let command = program;
   const names = [program.name()];
   for (const word of words) {
+    if (word.startsWith('-')) continue;
     const next = command.commands.find((one) => one.name() === word);
     if (next === undefined) break;
     command = next;

@@ -1,9 +1,9 @@
 // Networks that this host stands in, whether their devices have carrier or not.
 
 import * as v from 'valibot';
-import { DEVICE_PREFIX } from '#lib/constants';
 import { contains, familyOf, parseCidr, prefixOf, sorted } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
+import { isOurDevice } from '#lib/linux';
 import type { Run } from '#lib/linux';
 
 const Routes = v.array(v.object({ dst: v.string(), dev: v.optional(v.string(), '') }));
@@ -20,7 +20,7 @@ export async function hostNetworks(run: Run): Promise<Cidr[]> {
     ),
   );
   const routes = texts.flatMap((text) => v.parse(Routes, JSON.parse(text || '[]')));
-  const foreign = routes.filter(({ dev, dst }) => !dev.startsWith(DEVICE_PREFIX) && dst.includes('/'));
+  const foreign = routes.filter(({ dev, dst }) => !isOurDevice(dev) && dst.includes('/'));
   return sorted(new Set(foreign.map(({ dst }) => parseCidr(dst)).filter(isNetwork)));
 }
 

@@ -18,7 +18,9 @@ export function printRows<Row>(
   terminal.out(renderTable(table.columns, rows, (style, text) => terminal.paint(style, text)));
 }
 
-/** JSON or YAML text, ended by a newline. */
+/** JSON or YAML text, ended by a newline. Values that are shared are written out each time: readers need no anchors. */
 export function renderData(format: 'json' | 'yaml', value: unknown): string {
-  return format === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value);
+  return format === 'json'
+    ? `${JSON.stringify(value, undefined, 2)}\n`
+    : stringify(value, { aliasDuplicateObjects: false });
 }

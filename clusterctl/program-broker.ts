@@ -4,6 +4,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { FABRIC4_DEFAULT, BROKER_PORT } from '#lib/constants';
 import {
+  addressArgument,
   cidrsArgument,
   clusterArgument,
   durationArgument,
@@ -41,11 +42,11 @@ function addServer(broker: Command, context: Context): void {
       'name or address by which members reach the broker; may be repeated',
       listArgument,
     )
-    .option('--listen <address>', 'address to listen on (default: all)')
+    .option('--listen <address>', 'address to listen on (default: all)', addressArgument)
     .option('--port <port>', 'TCP port to listen on', portArgument, BROKER_PORT)
     .option(
       '--fabric-v4 <cidr>',
-      'IPv4 block that no cluster and no host uses, a /10',
+      'IPv4 block that no cluster and no host uses, a /10 or larger',
       fabric4Argument,
       fabric4Argument(FABRIC4_DEFAULT),
     )
@@ -58,7 +59,7 @@ function addServer(broker: Command, context: Context): void {
     .description('run the broker until interrupted: nats-server, and the agent that admits members')
     .addOption(dataOption())
     .option('--advertise <host[:port]>', 'replaces what was given to create', listArgument)
-    .option('--listen <address>', 'replaces what was given to create')
+    .option('--listen <address>', 'replaces what was given to create', addressArgument)
     .option('--port <port>', 'replaces what was given to create', portArgument)
     .addOption(
       new Option('--log-level <level>', 'debug, info, warn or error').choices(LEVELS).default('info'),

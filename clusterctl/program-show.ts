@@ -18,12 +18,18 @@ export function addShow(program: Command, context: Context): void {
     .addArgument(new Argument('<view>', 'what to show').choices(Object.keys(VIEWS)))
     .addOption(outputOption())
     .addOption(statusPortOption())
-    .addOption(new Option('--site <directory>', 'site directory').default(DIRECTORIES.site))
+    .addOption(siteOption())
     .addOption(nodeOption())
     .addHelpText('after', `\nViews:\n${list.join('\n')}`)
     .action(async (view: View, options: ShowOptions) =>
       (await import('./show.ts')).show(context, view, options),
     );
+}
+
+/** Where to look instead of asking the daemon. */
+export function siteOption(): Option {
+  const text = `show what this site directory says (default: the daemon, else ${DIRECTORIES.site})`;
+  return new Option('--site <directory>', text);
 }
 
 /** Where the daemon of this host answers. */

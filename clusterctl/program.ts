@@ -1,9 +1,9 @@
 // The tree of commands and their options; what they do is loaded when one is called.
 
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { addBrokerCommands } from './program-broker.ts';
-import { addShow, nodeOption, statusPortOption } from './program-show.ts';
+import { addShow, nodeOption, siteOption, statusPortOption } from './program-show.ts';
 import { DIRECTORIES } from './directories.ts';
 import { outputOption } from './output-option.ts';
 import type { Context } from './context.ts';
@@ -60,17 +60,22 @@ function addLeave(program: Command, context: Context): void {
     .option('--site <directory>', 'site directory', DIRECTORIES.site)
     .option('--secrets <directory>', 'secrets directory', DIRECTORIES.secrets)
     .option('--state <directory>', 'state directory', DIRECTORIES.state)
-    .option('--host-only', 'only remove what stands on this host; the cluster stays a member')
+    .addOption(hostOnlyOption())
     .option('--force', 'leave also when the broker cannot be told')
     .option('--yes', 'do not ask')
     .action(async (options: LeaveOptions) => (await import('./leave.ts')).leave(context, options));
+}
+
+function hostOnlyOption(): Option {
+  const text = 'only remove what stands on this host; the cluster stays a member';
+  return new Option('--host-only', text).conflicts('force');
 }
 
 function addPlan(program: Command, context: Context): void {
   program
     .command('plan')
     .description('show what would change on this host, and change nothing')
-    .option('--site <directory>', 'site directory', DIRECTORIES.site)
+    .addOption(siteOption())
     .addOption(nodeOption())
     .addOption(statusPortOption())
     .addOption(outputOption())

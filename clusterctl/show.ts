@@ -64,7 +64,8 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
     const { fleet, daemon } = snapshot;
     const details = new Map(daemon?.tunnels.map(({ id, ...rest }) => [id, rest]));
     const rows = tunnelsTable(plan(fleet, await hostOf(context, snapshot)), daemon?.host.healthy);
-    return rows.map((row) => ({ ...details.get(row.tunnel), ...row }));
+    // Fields keep the order of the projection; what only the daemon knows stands behind.
+    return rows.map((row) => ({ ...row, ...details.get(row.tunnel), ...row }));
   },
   routes: async (snapshot, context) =>
     routesTable(plan(snapshot.fleet, await hostOf(context, snapshot))).map((row) => ({ ...row })),

@@ -7,11 +7,14 @@ import { fleetFromSite, readSite } from '#site';
 import type { Fleet, Host, TunnelId } from '#topology';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
+import { DIRECTORIES } from './directories.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export interface SnapshotOptions {
-  readonly site: string;
+  /** Given: what this directory says is shown, whatever the daemon knows. */
+  readonly site?: string;
   readonly statusPort?: number;
+  /** Given: this node's part of the site directory is shown. */
   readonly node?: string;
 }
 
@@ -55,20 +58,27 @@ export type DaemonState = Pick<v.InferOutput<typeof STATE>, 'host' | keyof typeo
 
 /** @throws {CliError} when there is neither a daemon nor a usable site directory */
 export async function takeSnapshot(context: Context, options: SnapshotOptions): Promise<Snapshot> {
-  const state = await readDaemonState(options.statusPort);
-  return state === undefined ? await fromSite(context, options) : fromDaemon(state);
+  const { statusPort, site = DIRECTORIES.site, node = hostname() } = options;
+  const isSiteMeant = options.site !== undefined || options.node !== undefined;
+  if (!isSiteMeant || statusPort !== undefined) {
+    const state = await readDaemonState(statusPort);
+    if (state !== undefined) return fromDaemon(state);
+    context.terminal.say(`No daemon answers on this host; this is what ${site} says`);
+  }
+  return await fromSite(context, site, node);
 }
 
 function fromDaemon(state: unknown): Snapshot {
   const result = v.safeParse(STATE, state);
   if (result.success)
     return { fleet: result.output.fleet, node: result.output.host.node, daemon: result.output };
-  const reason = hasFleet(state) ? 'its daemon is of another version' : 'its daemon has no fleet yet';
-  const next = hasFleet(state) ? 'clusterctl version' : 'clusterctl join --help';
-  throw new CliError(EXIT.failed, `Cannot read the state of this host: ${reason}. See: ${next}`);
+  const reason = hasFleet(state)
+    ? 'its daemon is of another version. See: clusterctl version'
+    : 'its daemon knows no clusterset: the cluster has not joined yet, or has left. See its log, or: clusterctl join --help';
+  throw new CliError(EXIT.failed, `Cannot read the state of this host: ${reason}`);
 }
 
-async function fromSite({ terminal }: Context, { site, node }: SnapshotOptions): Promise<Snapshot> {
+async function fromSite({ terminal }: Context, site: string, node: string): Promise<Snapshot> {
   const directory = await readSite(site);
   for (const fault of directory.faults) terminal.say(fault.message);
   const fleet = fleetFromSite(directory);
@@ -76,15 +86,11 @@ async function fromSite({ terminal }: Context, { site, node }: SnapshotOptions):
     const file = `${site}/clusterset.yaml`;
     const reason =
       directory.clusterset === undefined
-        ? `no gateway has written ${file} yet`
-        : `${file} says that it has left`;
-    throw new CliError(
-      EXIT.failed,
-      `Cannot show the clusterset of "${directory.site.id}": no daemon runs on this host, and ${reason}. Join: clusterctl join --help`,
-    );
+        ? `no gateway has written ${file} yet. Join (clusterctl join), then start isthmus-gateway on a gateway`
+        : `${file} says that it has left. Come back: clusterctl join --help`;
+    throw new CliError(EXIT.failed, `Cannot show the clusterset of "${directory.site.id}": ${reason}`);
   }
-  terminal.say(`No daemon answers on this host; this is what ${site} says`);
-  return { fleet, node: node ?? hostname() };
+  return { fleet, node };
 }
 
 /** What the daemon knows, else what this host says of itself: then no tunnel counts as answering. */

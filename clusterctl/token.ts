@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import process from 'node:process';
 import type { Context } from './context.ts';
-import { CliError, EXIT } from './exit.ts';
+import { CliError, EXIT, unreadable } from './exit.ts';
 
 export interface TokenSource {
   readonly token?: string;
@@ -30,14 +30,16 @@ async function readTokenFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CliError(EXIT.usage, `Cannot read the join token: ${reason}`, { cause });
+    throw unreadable('the join token', path, cause);
   }
 }
 
 async function ask(): Promise<string> {
   const { isCancel, password } = await import('@clack/prompts');
-  const answer = await password({ message: 'Join token (from "clusterctl broker token")' });
+  const answer = await password({
+    message: 'Join token (from "clusterctl broker token")',
+    output: process.stderr,
+  });
   if (isCancel(answer)) throw new CliError(EXIT.interrupted, 'Cannot join: no token was given');
   return answer;
 }

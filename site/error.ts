@@ -1,7 +1,7 @@
 // The refusal of a site file: where it is wrong, to the line.
 // This module is pure.
 
-/** Where something stands: the file, its line from 1 on, and the field as `nodes[1].endpoint.port`; empty is the file itself. */
+/** Where something stands: the file, its line from 1 on (0: all of it), and the field as `nodes[1].endpoint.port`; empty is the file itself. */
 export interface Place {
   readonly file: string;
   readonly line: number;
@@ -14,8 +14,9 @@ export class SiteError extends SyntaxError {
   readonly place: Place;
 
   constructor(place: Place, reason: string, options?: ErrorOptions) {
+    const line = place.line === 0 ? '' : `:${place.line}`;
     const field = place.field === '' ? '' : ` ${place.field}`;
-    super(`Cannot read ${place.file}:${place.line}${field}: ${reason}`, options);
+    super(`Cannot read ${place.file}${line}${field}: ${reason}`, options);
     this.place = place;
   }
 }

@@ -128,8 +128,9 @@ export class SiteReader {
     const path = join(this.#directory, SITE_FILE);
     const file = await this.#own.load(path);
     if (file === undefined) {
-      throw new Error(
-        `Cannot read ${path}: there is no such file. Write it as docs/reference/site.md describes`,
+      throw new SiteError(
+        { file: path, line: 0, field: '' },
+        'there is no such file. Write it as docs/reference/site.md describes',
       );
     }
     if (file.fault !== undefined) throw file.fault;

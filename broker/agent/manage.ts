@@ -5,6 +5,7 @@ import { firstOverlap, overlaps, parseCidr, sorted } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import type { ClusterId } from '#lib/names';
+import { JoinError } from '../join/errors.ts';
 import { rootAuthority } from '../trust/authority.ts';
 import { sharedCidr } from '../trust/certificate.ts';
 import { parseAccount } from '../trust/header.ts';
@@ -183,14 +184,16 @@ function refuseCidrs(
   const { fabric } = roster.ledger.pins;
   const inFabric = firstOverlap(all, [fabric.v4, fabric.v6]);
   if (inFabric !== undefined) {
-    throw new Error(
+    throw new JoinError(
+      'overlap-fabric',
       `${action}: ${inFabric[0]} overlaps the clusterset's fabric ${inFabric[1]}. Choose another CIDR`,
     );
   }
   for (const member of roster.ledger.members.values()) {
     const shared = member.cluster === cluster ? undefined : sharedCidr(member, claims);
     if (shared === undefined) continue;
-    throw new Error(
+    throw new JoinError(
+      'overlap-member',
       `${action}: ${shared[1]} overlaps ${shared[0]} of "${member.cluster}". Choose another CIDR`,
     );
   }

@@ -61,7 +61,7 @@ const FORMAT = '1';
 /** Longest token after inflating, in bytes. */
 const MAX_TOKEN = 65_536;
 const AGAIN = 'Copy it again, whole, from the output of "clusterctl broker token"';
-const RENEW = 'Make a new one with "clusterctl broker token"';
+const RENEW = 'Make a new one: clusterctl broker token';
 
 const SCHEMA = v.object({
   urls: v.pipe(v.array(text(256)), v.minLength(1), v.maxLength(16)),
