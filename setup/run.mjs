@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -66,7 +67,7 @@ function holderOf(lock) {
 }
 
 /** Two commands started at once on a fresh clone must not both rewrite node_modules. */
-function lockInstall() {
+async function lockInstall() {
   const lock = path.join(cache, 'install.lock');
   const remove = () => fs.rmSync(lock, { force: true });
   for (let said = false; ; said = true) {
@@ -80,7 +81,7 @@ function lockInstall() {
       if (holder === undefined) remove();
       else if (!said)
         say(`Waiting for process ${holder}, which installs the packages. If it does not: rm ${lock}`);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+      await sleep(200);
     }
   }
 }
@@ -97,29 +98,22 @@ function npmCache() {
   }
 }
 
-function installPackages() {
+async function installPackages() {
   if (isInstalled()) return;
-  const unlock = lockInstall();
-  if (!isInstalled()) runNpm();
+  const unlock = await lockInstall();
+  if (!isInstalled()) await runNpm();
   unlock();
 }
 
-function runNpm() {
+async function runNpm() {
   say('Installing the packages of package-lock.json (once; about half a minute)');
   const quietly = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
-  const npm = spawnSync('npm', ['ci', ...quietly, '--cache', npmCache()], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
+  const args = ['ci', ...quietly, '--cache', npmCache()];
+  const status = await run('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
   giveBack(path.join(root, 'node_modules'));
-  if (npm.error !== undefined) {
-    refuse(
-      `Cannot install the packages: npm does not start (${npm.error.message}). Install npm and run the command again`,
-    );
-  }
-  if (npm.status !== 0) {
+  if (asked !== undefined) process.exit(statusOf(asked));
+  if (status !== 0)
     refuse('Cannot install the packages: npm failed, see above. Mend the cause and run the command again');
-  }
 }
 
 /** The lockfile's Node, or the running one where that has no binary for this platform. */
@@ -157,23 +151,42 @@ function searchPath() {
   return [binaries, ...rest, ...sbin.filter((entry) => !rest.includes(entry))].join(path.delimiter);
 }
 
-/** Signals go on to the child, whose end is ours. A terminal sends its own SIGINT to the child: a second one would read as "hurry". */
-function follow(child) {
+function statusOf(signal) {
+  return 128 + (os.constants.signals[signal] ?? 1);
+}
+
+/** The signal that asked this process to end, and the program that runs meanwhile: it is waited for, npm not least. */
+let asked;
+let current;
+
+/** A terminal sends its own SIGINT to the child: a second one would read as "hurry". */
+function followSignals() {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
-      if (signal === 'SIGINT' && process.stdin.isTTY) return;
-      child.kill(signal);
+      asked = signal;
+      if (current === undefined) process.exit(statusOf(signal));
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) current.kill(signal);
     });
   }
-  child.on('error', (error) => refuse(`Cannot start "${child.spawnfile}": ${error.message}`));
-  child.on('exit', (code, signal) => process.exit(code ?? 128 + (os.constants.signals[signal] ?? 1)));
+}
+
+/** Runs a program to its end, and gives its exit status. */
+function run(program, args, options) {
+  return new Promise((resolve) => {
+    current = spawn(program, args, options);
+    current.on('error', (error) => refuse(`Cannot start "${program}": ${error.message}`));
+    current.on('exit', (code, signal) => {
+      current = undefined;
+      resolve(code ?? statusOf(signal));
+    });
+  });
 }
 
 /** Makes the checkout ready and says which Node runs it. */
-function prepare() {
+async function prepare() {
   try {
     makeCache();
-    installPackages();
+    await installPackages();
     const node = findNode();
     linkNode(node);
     return node;
@@ -185,9 +198,10 @@ function prepare() {
   }
 }
 
-const node = prepare();
-follow(
-  spawn(node, ['--enable-source-maps', path.join(root, 'setup', 'start.ts'), ...process.argv.slice(2)], {
+followSignals();
+const node = await prepare();
+process.exit(
+  await run(node, ['--enable-source-maps', path.join(root, 'setup', 'start.ts'), ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: { ...process.env, PATH: searchPath(), NODE: node },
   }),
