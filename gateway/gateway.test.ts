@@ -24,7 +24,7 @@ import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
 import { gatewayNode } from './inputs.ts';
-import { familyConditions, pathConditions } from './paths.ts';
+import { familyConditions, pathConditions, stoppedConditions } from './paths.ts';
 import { encodeProbe, parseProbe } from './probe-message.ts';
 import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
@@ -203,6 +203,19 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
   );
 });
 
+test('stoppedConditions() names a gateway once whose kernel has refused for a while', (t) => {
+  const path = { state: 'up', since: 0, misses: 0, refusedSince: 1000 } as const;
+  const paths = new Map<TunnelId, typeof path>([
+    ['a/0#0', path],
+    ['a/0#1', path],
+  ]);
+  t.deepEqual(stoppedConditions(paths, 11_000), []);
+  t.deepEqual(
+    stoppedConditions(paths, 11_001).map(({ code, about }) => [code, about]),
+    [['IST_GATEWAY_STOPPED', 'a/0']],
+  );
+});
+
 test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 too', (t) => {
   const other = parsePublicKey(Buffer.alloc(32, 9).toString('base64'));
   const peer = (publicKey: typeof KEY, address: string): DevicePlan['peers'][number] => {
@@ -266,32 +279,72 @@ function sorted(names: readonly string[]): string[] {
   return names.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
+/** A far end on loopback that answers while it is told to. */
+async function farEnd(
+  t: { teardown: (f: () => void) => void },
+  address: string,
+): Promise<{ mute: boolean; close: () => void }> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  const far = { mute: false, close: () => void socket.close() };
+  socket.on('message', (bytes, { address: from, port }) => {
+    const probe = parseProbe(bytes);
+    if (probe === undefined || far.mute) return;
+    socket.send(encodeProbe({ kind: 'answer', nonce: probe.nonce }), port, from, () => {});
+  });
+  await new Promise<void>((resolve) => socket.bind(PROBE_PORT, address, resolve));
+  t.teardown(() => {
+    try {
+      far.close();
+    } catch {
+      // The test has closed it.
+    }
+  });
+  return far;
+}
+
+function loopback(net: number): TunnelPlan {
+  const [local, remote] = [[parseAddress(`127.7.${net}.1`)], [parseAddress(`127.7.${net}.2`)]];
+  return { ...tunnel('west/0#0'), local, remote };
+}
+
 test('Prober finds that a tunnel answers, that it no longer does, and kicks it', async (t) => {
   const seen: string[] = [];
   const kicked = Promise.withResolvers<TunnelPlan>();
-  const loopback: TunnelPlan = {
-    ...tunnel('west/0#0'),
-    local: [parseAddress('127.7.3.1')],
-    remote: [parseAddress('127.7.3.2')],
-  };
-  const far = new ProbeSockets(() => t.fail());
-  far.sync(new Set(['127.7.3.2']), 0);
+  const path = loopback(3);
+  const far = await farEnd(t, '127.7.3.2');
   using prober = new Prober({
     changed: (id, { state }) => void seen.push(`${id} ${state}`),
     kick: kicked.resolve,
   });
-  prober.watch([loopback], new Set());
+  prober.watch([path], new Set());
   const until = async (text: string): Promise<void> => {
     for (let count = 0; !seen.includes(text) && count < 600; count += 1) await delay(10);
   };
   await until('west/0#0 up');
   t.deepEqual([...prober.healthy()], ['west/0#0']);
   const started = performance.now();
-  far.close();
+  far.mute = true;
   await until('west/0#0 down');
   t.true(performance.now() - started < 4500, `${performance.now() - started} ms`);
   t.deepEqual([...prober.healthy()], []);
-  t.is(await kicked.promise, loopback);
+  t.is(await kicked.promise, path);
+});
+
+test('Prober takes a far kernel that refuses for a path that works, and its daemon back', async (t) => {
+  const seen: string[] = [];
+  const far = await farEnd(t, '127.7.8.2');
+  using prober = new Prober({ changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
+  prober.watch([loopback(8)], new Set());
+  for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
+  far.close();
+  await delay(6000);
+  t.deepEqual(seen, ['up']);
+  t.not(prober.paths().get('west/0#0')?.refusedSince, undefined);
+  await farEnd(t, '127.7.8.2');
+  const isRefused = (): boolean => prober.paths().get('west/0#0')?.refusedSince !== undefined;
+  for (let count = 0; isRefused() && count < 300; count += 1) await delay(10);
+  t.false(isRefused());
+  t.deepEqual(seen, ['up']);
 });
 
 test('Prober knows nothing of a tunnel that leads to another peer or address now', async (t) => {
@@ -314,13 +367,12 @@ test('Prober knows nothing of a tunnel that leads to another peer or address now
 
 test('Prober finds a path whose answers take longer than its questions are apart, and keeps it', async (t) => {
   const seen: string[] = [];
-  const loopback: TunnelPlan = {
-    ...tunnel('west/0#0'),
-    local: [parseAddress('127.7.5.1')],
-    remote: [parseAddress('127.7.5.2')],
-  };
   const far = createSocket('udp4');
-  t.teardown(() => far.close());
+  const late = new Set<NodeJS.Timeout>();
+  t.teardown(() => {
+    for (const timer of late) clearTimeout(timer);
+    far.close();
+  });
   let asked = 0;
   far.on('message', (bytes, { address, port }) => {
     const probe = parseProbe(bytes);
@@ -328,12 +380,12 @@ test('Prober finds a path whose answers take longer than its questions are apart
     // The second is lost: from then on the path is in doubt.
     if (probe === undefined || asked === 2) return;
     const answer = encodeProbe({ kind: 'answer', nonce: probe.nonce });
-    setTimeout(() => far.send(answer, port, address, () => {}), 400).unref();
+    late.add(setTimeout(() => far.send(answer, port, address, () => {}), 400));
   });
   await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.5.2', resolve));
   using prober = new Prober({ changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
   const started = performance.now();
-  prober.watch([loopback], new Set());
+  prober.watch([loopback(5)], new Set());
   for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
   t.true(performance.now() - started < 2000, `${performance.now() - started} ms`);
   await delay(4000);

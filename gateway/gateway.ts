@@ -13,7 +13,7 @@ import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { withGuards } from './fleet.ts';
-import { familyConditions, pathConditions, refusedConditions } from './paths.ts';
+import { familyConditions, pathConditions, refusedConditions, stoppedConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
 import { Prober } from './prober.ts';
@@ -226,7 +226,7 @@ export class Gateway implements DaemonParts {
     const { devices, tunnels } = this.#known;
     const paths = this.#prober.paths();
     const now = performance.now();
-    const silent = pathConditions(tunnels, paths, now);
+    const silent = [...pathConditions(tunnels, paths, now), ...stoppedConditions(paths, now)];
     if (wireguard.kind === 'kernel') return silent;
     const userspace = condition('IST_WIREGUARD_USERSPACE', flags.node, { program: 'wireguard-go' });
     return [...silent, ...familyConditions(devices, tunnels, paths, now), userspace];

@@ -25,6 +25,16 @@ export function pathConditions(
   });
 }
 
+/** Milliseconds that a far daemon may need for a restart before anybody is told. */
+const RESTART_MS = 10_000;
+
+/** Gateways whose kernel refuses probes: nobody adapts them any more to what changes. */
+export function stoppedConditions(paths: ReadonlyMap<TunnelId, Path>, now: number): readonly Condition[] {
+  const stopped = [...paths].filter(([, { refusedSince = now }]) => now - refusedSince > RESTART_MS);
+  const peers = new Set(stopped.map(([id]) => id.slice(0, id.lastIndexOf('#'))));
+  return [...peers].map((peer) => condition('IST_GATEWAY_STOPPED', peer, { peer }));
+}
+
 /**
  * Of userspace devices: wireguard-go as it is released sends IPv6 packets of a device that also sends IPv4 ones to a wrong
  * address. Mended builds exist and nothing tells them apart, so it is said only where an IPv6 tunnel is silent.

@@ -1,9 +1,10 @@
 // Asks every tunnel of this gateway whether its far end answers.
 
 import { randomBytes } from 'node:crypto';
-import { answered, kickDelay, missed, newPath, probeDelay } from '#lib/health';
+import { answered, isDoubted, kickDelay, missed, newPath, probeDelay, refused } from '#lib/health';
 import type { Path } from '#lib/health';
 import type { TunnelId, TunnelPlan } from '#topology';
+import { Inquiry } from './inquiry.ts';
 import { ProbeSockets } from './responder.ts';
 
 /** One tunnel under watch. */
@@ -17,6 +18,8 @@ interface Watch {
   /** Kicks since it last answered, and when the next one is due. */
   kicks: number;
   kickAt: number;
+  /** While it does not answer. */
+  inquiry: Inquiry | undefined;
 }
 
 export interface ProberOptions {
@@ -36,6 +39,8 @@ const TICK_MS = 50;
 const MOST_A_SECOND = 2000;
 /** Questions that may be out at once: a path in doubt is asked again before a far end can have answered. */
 const MOST_QUESTIONS = 8;
+/** Tunnels that may have a socket of their own at once: the gateways of four clusters whose daemons are stopped. */
+const MOST_INQUIRIES = 256;
 
 /** The prober of one gateway. Starts with the first {@link Prober.watch}, ends with its disposal. */
 export class Prober implements Disposable {
@@ -46,6 +51,7 @@ export class Prober implements Disposable {
   #addresses: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #looked = 0;
+  #inquiries = 0;
 
   constructor({ changed, kick, now = () => performance.now(), random = Math.random }: ProberOptions) {
     this.#options = { changed, kick, now, random };
@@ -62,7 +68,7 @@ export class Prober implements Disposable {
       const watch = this.#watches.get(tunnel.id);
       if (watch === undefined || isSame(watch.tunnel, tunnel)) continue;
       wasUp ||= watch.path.state === 'up';
-      this.#watches.delete(tunnel.id);
+      this.#end(watch);
     }
     return wasUp;
   }
@@ -76,7 +82,7 @@ export class Prober implements Disposable {
     const before = new Set(this.#watches.keys());
     this.renew(tunnels);
     const wanted = new Set(tunnels.map(({ id }) => id));
-    for (const id of this.#watches.keys()) if (!wanted.has(id)) this.#watches.delete(id);
+    for (const [id, watch] of this.#watches) if (!wanted.has(id)) this.#end(watch);
     const fresh = tunnels.filter(({ id }) => !this.#watches.has(id));
     for (const tunnel of fresh) {
       const isProven = proven.has(tunnel.id) && !before.has(tunnel.id);
@@ -106,6 +112,19 @@ export class Prober implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#sockets.close();
+    for (const watch of this.#watches.values()) this.#quit(watch);
+  }
+
+  #end(watch: Watch): void {
+    this.#quit(watch);
+    this.#watches.delete(watch.tunnel.id);
+  }
+
+  #quit(watch: Watch): void {
+    if (watch.inquiry === undefined) return;
+    watch.inquiry[Symbol.dispose]();
+    watch.inquiry = undefined;
+    this.#inquiries -= 1;
   }
 
   #start(now: number): void {
@@ -128,7 +147,8 @@ export class Prober implements Disposable {
     const path = newPath(now, isProven);
     const spreadMs = isProven ? probeDelay(path, 1) : (1000 * fresh) / MOST_A_SECOND;
     const kickAt = now + kickDelay(0, random());
-    return { tunnel, path, due: now + spreadMs * random(), questions: new Map(), kicks: 0, kickAt };
+    const due = now + spreadMs * random();
+    return { tunnel, path, due, questions: new Map(), kicks: 0, kickAt, inquiry: undefined };
   }
 
   #look(): void {
@@ -147,13 +167,39 @@ export class Prober implements Disposable {
     }
   }
 
-  #ask({ tunnel: { local, remote }, questions }: Watch, now: number): void {
-    if (local[0] === undefined || remote[0] === undefined) return;
+  #ask(watch: Watch, now: number): void {
+    const { tunnel, questions } = watch;
+    const [[local], [remote]] = [tunnel.local, tunnel.remote];
+    if (local === undefined || remote === undefined) return;
     const nonce = randomBytes(8).readBigUInt64BE();
     questions.set(nonce, now);
     const [oldest] = questions.keys();
     if (oldest !== undefined && questions.size > MOST_QUESTIONS) questions.delete(oldest);
-    this.#sockets.ask(local[0], remote[0], nonce);
+    this.#inquire(watch, { local, remote });
+    if (watch.inquiry?.ask(nonce) !== true) this.#sockets.ask(local, remote, nonce);
+  }
+
+  /** A tunnel that has missed an answer is asked by a socket of its own, until it answers or has been silent for long. */
+  #inquire(watch: Watch, ends: { readonly local: string; readonly remote: string }): void {
+    const { path } = watch;
+    if (!isDoubted(path) && path.refusedSince === undefined) return this.#quit(watch);
+    if (watch.inquiry !== undefined || path.misses === 0 || this.#inquiries >= MOST_INQUIRIES) return;
+    const onAnswer = (from: string, nonce: bigint): void => this.#answer(from, nonce);
+    watch.inquiry = new Inquiry({ ...ends, onAnswer, onRefused: () => this.#refused(watch) });
+    this.#inquiries += 1;
+  }
+
+  #refused(watch: Watch): void {
+    if (this.#watches.get(watch.tunnel.id) !== watch) return;
+    watch.questions.clear();
+    this.#settle(watch, refused(watch.path, this.#options.now()));
+  }
+
+  #settle(watch: Watch, path: Path): void {
+    const before = watch.path.state;
+    watch.kicks = 0;
+    watch.path = path;
+    if (before !== 'up') this.#options.changed(watch.tunnel.id, path);
   }
 
   #miss(watch: Watch, now: number): void {
@@ -174,11 +220,9 @@ export class Prober implements Disposable {
     const asked = watch?.questions.get(nonce);
     if (watch === undefined || asked === undefined) return;
     const now = this.#options.now();
-    const before = watch.path.state;
     for (const [question, at] of watch.questions) if (at <= asked) watch.questions.delete(question);
-    watch.kicks = 0;
-    watch.path = answered(watch.path, now, now - asked);
-    if (before !== 'up') this.#options.changed(watch.tunnel.id, watch.path);
+    this.#quit(watch);
+    this.#settle(watch, answered(watch.path, now, now - asked));
   }
 }
 

@@ -66,7 +66,7 @@ export class ProbeSockets {
   }
 
   #open(address: string, place: Place, now: number): void {
-    const socket = createSocket(isIP(address) === 4 ? 'udp4' : 'udp6');
+    const socket = openProbeSocket(address, this.#onAnswer);
     Object.assign(place, { socket, retryAt: now + RETRY_MS });
     socket.on('error', ({ message }) => {
       if (this.#places.get(address) !== place || place.socket !== socket) return;
@@ -74,18 +74,28 @@ export class ProbeSockets {
       Object.assign(place, { socket: undefined, isBound: false, failures, reason: message });
       socket.close();
     });
-    socket.on('message', (bytes, { address: from, port }) => this.#receive(socket, bytes, { from, port }));
     socket.bind({ address, port: PROBE_PORT, exclusive: true }, () => {
       Object.assign(place, { isBound: true, failures: 0 });
     });
   }
+}
 
-  #receive(socket: Socket, bytes: Buffer, { from, port }: { from: string; port: number }): void {
+/** A socket that answers what it is asked and hands on what it is answered. The caller binds it. */
+export function openProbeSocket(address: string, onAnswer: OnAnswer): Socket {
+  const socket = createSocket({ type: isIP(address) === 4 ? 'udp4' : 'udp6', reuseAddr: true });
+  let isConnected = false;
+  socket.once('connect', () => {
+    isConnected = true;
+  });
+  socket.on('message', (bytes, { address: from, port }) => {
     const probe = parseProbe(bytes);
     if (probe === undefined || port !== PROBE_PORT) return;
-    if (probe.kind === 'answer') this.#onAnswer(from, probe.nonce);
-    else socket.send(encodeProbe({ kind: 'answer', nonce: probe.nonce }), port, from, () => {});
-  }
+    if (probe.kind === 'answer') return onAnswer(from, probe.nonce);
+    const answer = encodeProbe({ kind: 'answer', nonce: probe.nonce });
+    if (isConnected) socket.send(answer, () => {});
+    else socket.send(answer, port, from, () => {});
+  });
+  return socket;
 }
 
 function newPlace(): Place {

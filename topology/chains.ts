@@ -40,6 +40,10 @@ export const COUNTERS = [
 ] as const;
 
 const IP = { 4: 'ip', 6: 'ip6' } as const;
+const UNREACHABLE = {
+  4: 'icmp type destination-unreachable',
+  6: 'icmpv6 type destination-unreachable',
+} as const;
 const FROM_TUNNEL = `iifgroup ${TUNNEL_GROUP}`;
 
 export function chains(ground: Ground): string[] {
@@ -115,6 +119,10 @@ function untracked({ fabric }: Ground): string[] {
 /** A fabric address is for probes, and for those that came by the fabric. On the sibling link nothing is for us. */
 function input({ fabric, notFabric }: Ground): string[] {
   return [
+    // A far kernel that refuses a probe proves its tunnel; a refusal that this host makes itself (a REJECT) proves nothing.
+    ...both((ip, family) => [
+      `iifname "lo" ${ip} daddr ${blockOf(fabric, family)} ${UNREACHABLE[family]} ${drop('bad_fabric_in')}`,
+    ]),
     'iifname "lo" accept',
     ...both((ip, family) => {
       const toFabric = `${ip} daddr ${blockOf(fabric, family)}`;

@@ -49,6 +49,11 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'Cluster "{cluster}" and this one share no address family: its addresses are unreachable from here',
   },
+  IST_GATEWAY_STOPPED: {
+    title: 'Far gateway has no daemon',
+    severity: 'warning',
+    text: 'Gateway {peer} forwards, and no daemon answers probes there: it does not learn of changes',
+  },
   IST_GATEWAY_UNLISTED: {
     title: 'Gateway is not in site.yaml',
     severity: 'error',

@@ -2,7 +2,7 @@
 
 import test from 'ava';
 import * as fc from 'fast-check';
-import { MISS_LIMIT, answered, kickDelay, missed, newPath, probeDelay } from './path.ts';
+import { MISS_LIMIT, answered, kickDelay, missed, newPath, probeDelay, refused } from './path.ts';
 import type { Path } from './path.ts';
 
 test('answered() makes a new path up at once', (t) => {
@@ -45,6 +45,14 @@ test('probeDelay() waits for the answer of a path with a long way', (t) => {
   t.is(probeDelay(far, 1), 600);
   t.is(probeDelay({ ...far, rttMs: 5000 }, 1), 1000);
   t.is(probeDelay({ ...far, rttMs: 20 }, 2), 500);
+});
+
+test('refused() keeps a path up, and says since when, until it is answered', (t) => {
+  const first = refused(missed(answered(newPath(0, false), 10, 3), 20), 30);
+  t.deepEqual(first, { state: 'up', since: 10, misses: 0, rttMs: 3, refusedSince: 30 });
+  t.is(refused(missed(first, 40), 50).refusedSince, 30);
+  t.deepEqual(answered(first, 60, 4), { state: 'up', since: 10, misses: 0, rttMs: 4 });
+  t.is(refused(newPath(0, false), 5).state, 'up');
 });
 
 test('answered() and missed() agree with counting the last answers by hand', (t) => {

@@ -21,6 +21,8 @@ export interface Path {
   readonly misses: number;
   /** Round trip of the last answer in milliseconds. */
   readonly rttMs?: number;
+  /** Since when the far kernel refuses what the far daemon does not answer. Absent: the daemon answered last. */
+  readonly refusedSince?: number;
 }
 
 /** Misses in a row that end a path. At {@link probeDelay}'s pace that is within 4 s of the first lost packet. */
@@ -43,6 +45,13 @@ export function answered(path: Path, now: number, rttMs: number): Path {
   return { state: 'up', since: path.state === 'up' ? path.since : now, misses: 0, rttMs };
 }
 
+/** After a far kernel has said that nobody listens: tunnel and kernel work, and a daemon may be stopped for a while. */
+export function refused(path: Path, now: number): Path {
+  const { rttMs, refusedSince = now } = path;
+  const since = path.state === 'up' ? path.since : now;
+  return { state: 'up', since, misses: 0, refusedSince, ...(rttMs === undefined ? {} : { rttMs }) };
+}
+
 /** After a probe that nobody answered. */
 export function missed(path: Path, now: number): Path {
   const misses = path.misses + 1;
@@ -58,9 +67,13 @@ const ROUND_TRIPS = 1.5;
  * `stretch` slows all down alike, where one process has more paths than it can ask at that pace.
  */
 export function probeDelay(path: Path, stretch: number): number {
-  const doubted = path.state === 'up' ? path.misses > 0 : path.misses < PATIENCE;
   const patience = Math.min(ROUND_TRIPS * (path.rttMs ?? 0), IDLE_MS);
-  return (doubted ? Math.max(DOUBT_MS, patience) : IDLE_MS) * stretch;
+  return (isDoubted(path) ? Math.max(DOUBT_MS, patience) : IDLE_MS) * stretch;
+}
+
+/** Whether a path is young, or has just missed: one that is worth some effort to find out. */
+export function isDoubted({ state, misses }: Path): boolean {
+  return state === 'up' ? misses > 0 : misses < PATIENCE;
 }
 
 /** First wait of a path that does not answer until its tunnel is made anew, ms; then twice as long each time. */
