@@ -632,3 +632,14 @@ test('Gateway takes back its record when site.yaml has it no more, says so, and 
   await gateway.pass();
   t.true(codes().includes('IST_GATEWAY_UNLISTED'));
 });
+
+test('Publisher that is told of the departure while it writes leaves nothing of the other clusters', async (t) => {
+  const { directory, files } = await published(t);
+  const publisher = new Publisher({ directory });
+  const remotes = Array.from({ length: 40 }, (_, at) => remote(`c${at}`, at + 2, [0]));
+  const publishing = publisher.publish({ clusterset: CLUSTERSET, remotes, complete: true });
+  await publisher.leave();
+  await publishing;
+  t.deepEqual(await files(), []);
+  t.regex(await readFile(join(directory, 'clusterset.yaml'), 'utf8'), /^left: true$/m);
+});

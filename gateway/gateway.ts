@@ -1,7 +1,7 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
 import type { GatewayView, Member } from '#broker';
-import { FactsReader, HostKeeper, laneKeys, removeHost } from '#host';
+import { FactsReader, HostKeeper, Loop, laneKeys, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
@@ -45,6 +45,8 @@ export class Gateway implements DaemonParts {
   readonly #plan = createPlanner();
   readonly #prober: Prober;
   readonly #publisher: Publisher;
+  /** Beside the passes: a thousand files must not hold up the kernel. */
+  readonly #publishing: Loop;
   readonly #keeper: HostKeeper;
   readonly #facts: FactsReader;
   readonly sources: DaemonParts['sources'];
@@ -77,7 +79,13 @@ export class Gateway implements DaemonParts {
         tools.wake();
       },
     });
-    this.sources = gatewaySources({ tools, site: flags.site, member, tick: () => this.#judge() });
+    this.#publishing = new Loop({
+      pass: () => this.#publish(),
+      failed: (error) => this.#unpublished(error),
+      signal: tools.signal,
+    });
+    const sources = gatewaySources({ tools, site: flags.site, member, tick: () => this.#judge() });
+    this.sources = [...sources, () => this.#publishing.run()];
   }
 
   async pass(): Promise<Again> {
@@ -92,9 +100,9 @@ export class Gateway implements DaemonParts {
     this.#prober.watch(planned.tunnels, host.healthy);
     this.#options.tools.conditions.set('plan', planned.conditions);
     if (membership === 'member') await (isListed ? this.#say(node) : this.#takeBack());
-    const settled = await this.#publish(fleet);
+    this.#publishing.wake();
     this.#judge();
-    return { againMs: Math.min(settled ?? this.#keeper.restMs, this.#keeper.restMs) };
+    return { againMs: this.#keeper.restMs };
   }
 
   noticed(what: KernelChange): void {
@@ -202,23 +210,25 @@ export class Gateway implements DaemonParts {
     await this.#options.member.withdraw();
   }
 
-  async #publish({ fabric, own, remotes }: Fleet): Promise<number | undefined> {
-    const { member, tools, flags } = this.#options;
+  async #publish(): Promise<Again> {
+    const { member, tools } = this.#options;
+    const { fleet } = this.#known;
+    if (fleet === undefined) return {};
+    const { fabric, own, remotes } = fleet;
     const { clusterset } = member.view();
-    const file = { clusterset, cluster: own.id, index: own.index, fabric, left: false };
-    try {
-      const again = await this.#publisher.publish({
-        clusterset: file,
-        remotes,
-        complete: member.status().synced,
-      });
-      tools.conditions.set('publish', []);
-      return again;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      tools.conditions.set('publish', [condition('IST_SITE_UNWRITABLE', flags.site, { reason })]);
-      return undefined;
-    }
+    const againMs = await this.#publisher.publish({
+      clusterset: { clusterset, cluster: own.id, index: own.index, fabric, left: false },
+      remotes,
+      complete: member.status().synced,
+    });
+    tools.conditions.set('publish', []);
+    return againMs === undefined ? {} : { againMs };
+  }
+
+  #unpublished(error: unknown): void {
+    const { tools, flags } = this.#options;
+    const reason = error instanceof Error ? error.message : String(error);
+    tools.conditions.set('publish', [condition('IST_SITE_UNWRITABLE', flags.site, { reason })]);
   }
 
   #pathConditions(): readonly Condition[] {
@@ -250,6 +260,7 @@ export class Gateway implements DaemonParts {
   /** The own cluster's signed departure: the only thing that makes a daemon remove what keeps packets off the uplink. */
   async #leave(): Promise<Again> {
     const { run, flags, tools } = this.#options;
+    this.#known = { ...this.#known, fleet: undefined };
     await this.#publisher.leave();
     await removeHost(run, flags.state);
     tools.log.info('The cluster has left: everything is removed from this host');

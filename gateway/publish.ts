@@ -49,6 +49,7 @@ export class Publisher {
   /** What was put there last, whole, and when the directory was looked at for it. */
   #last: Knowledge | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #running: Promise<unknown> = Promise.resolve();
 
   constructor({ directory, now = () => performance.now() }: PublisherOptions) {
     this.#directory = directory;
@@ -67,7 +68,9 @@ export class Publisher {
     if (restMs > 0 && this.#last !== undefined && isSameKnowledge(this.#last, knowledge)) return restMs;
     this.#lookedAt = this.#now();
     this.#last = undefined;
-    const again = await this.#put(knowledge);
+    const putting = this.#put(knowledge);
+    this.#running = putting.catch(() => undefined);
+    const again = await putting;
     this.#last = knowledge;
     return again;
   }
@@ -99,8 +102,12 @@ export class Publisher {
     return waits.length === 0 ? undefined : Math.min(...waits);
   }
 
-  /** Tells the cluster's other hosts that it has left: each removes what it holds. */
+  /**
+   * Tells the cluster's other hosts that it has left: each removes what it holds. A publication that runs is waited for;
+   * after this there must be none.
+   */
   async leave(): Promise<void> {
+    await this.#running;
     const { clusterset, clusters } = await this.#reader.written();
     if (clusterset !== undefined) {
       await writeClusterset(this.#directory, { ...clusterset, clusters: [], left: true });
