@@ -34,6 +34,8 @@ export interface GatewayOptions {
 
 /** Milliseconds that the first connection to the broker may take before anybody is told. */
 const STARTING_MS = 3000;
+/** Peers that one pass makes anew: each is a process to run, and a change of routes must not wait for a thousand. */
+const MOST_KICKS = 32;
 /** Milliseconds between looks at whether the broker has been read. */
 const WAITING_MS = 200;
 
@@ -181,15 +183,15 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('apply', conditions);
   }
 
-  /** One that has answered in the meantime is left in peace. */
+  /** One that has answered in the meantime is left in peace. Where all are silent, a few follow in each pass. */
   async #kick(): Promise<void> {
-    const healthy = this.#prober.healthy();
-    const silent = [...this.#silent.values()].filter(({ id }) => !healthy.has(id));
-    this.#silent.clear();
-    for (const { id, device, peer } of silent) {
+    for (const id of this.#prober.healthy()) this.#silent.delete(id);
+    for (const { id, device, peer } of [...this.#silent.values()].slice(0, MOST_KICKS)) {
+      this.#silent.delete(id);
       const isKicked = await this.#keeper.kick(device, peer);
       if (isKicked) this.#options.tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
     }
+    if (this.#silent.size > 0) this.#options.tools.wake();
   }
 
   /** States what this gateway is; the member takes back an ordinal that it no longer has. */
