@@ -84,10 +84,12 @@ export class Admissions {
         const next = 'See who is: clusterctl broker members';
         throw new Error(`Cannot revoke "${cluster}": it is not a member. ${next}`);
       }
-      await this.#end(
-        certificate,
-        signed ?? signRevocation(keys.authority, certificate.bytes, reason, now()),
-      );
+      const bytes = signed ?? signRevocation(keys.authority, certificate.bytes, reason, now());
+      await this.#end(certificate, bytes).catch((cause: unknown) => {
+        if (cause instanceof Refused) throw cause;
+        const next = 'The broker keeps that, and tells everybody as soon as nats-server answers';
+        throw new Error(`Cannot tell everybody that "${cluster}" is revoked. ${next}`, { cause });
+      });
     });
   }
 

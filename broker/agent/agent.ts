@@ -76,6 +76,8 @@ export class Agent implements AsyncDisposable {
   #assertAfter = 0;
   #joins = 0;
   #lostAt: number | undefined;
+  /** Accounts whose end is on disk, and that the server may not know of yet. */
+  readonly #ending = new Set<NkeyPublic>();
   #beating: Promise<void> = Promise.resolve();
 
   private constructor(options: AgentOptions, broker: NatsConnection, system: NatsConnection) {
@@ -206,7 +208,8 @@ export class Agent implements AsyncDisposable {
 
   /** Peers drop its tunnels while the server drops its connection; who leaves is answered in between. */
   async #ended(cluster: ClusterId, account: NkeyPublic, told?: () => void): Promise<void> {
-    const remove = (): Promise<void> => this.#resolver.remove([account], this.#options.now());
+    this.#ending.add(account);
+    const remove = (): Promise<void> => this.#cutOff(account);
     if (told === undefined) {
       await Promise.all([this.#directory.publish(cluster), remove()]);
       return;
@@ -215,6 +218,11 @@ export class Agent implements AsyncDisposable {
     told();
     await this.#broker.flush();
     await remove();
+  }
+
+  async #cutOff(account: NkeyPublic): Promise<void> {
+    await this.#resolver.remove([account], this.#options.now());
+    this.#ending.delete(account);
   }
 
   async #beat(): Promise<void> {
@@ -226,6 +234,7 @@ export class Agent implements AsyncDisposable {
         const session = await this.#look();
         this.#broker.publish(BEACON, this.#signBeacon(session));
         if (performance.now() >= this.#assertAfter) await this.#assert();
+        for (const account of this.#ending) await this.#cutOff(account);
         if (count % COLLECT_EVERY === 1) await this.#directory.collect();
         if (!answers) log.info('The stream answers again');
         answers = true;

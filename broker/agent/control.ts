@@ -2,7 +2,7 @@
 
 import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
-import { open, rm } from 'node:fs/promises';
+import { chmod, open, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import * as v from 'valibot';
 import { isClusterId } from '#lib/names';
@@ -30,14 +30,17 @@ const ANSWER = v.object({ error: v.optional(v.string()) });
 const MAX_LINE = 256 * 1024;
 const TIMEOUT_MS = 10_000;
 
-/** Serves commands until disposed. The directory's mode says who may connect: whoever can read the keys anyway. */
+/** Serves commands until disposed. Who may connect is who can read the keys anyway. */
 export async function serveControl(
   path: string,
   handle: (command: RevokeCommand) => Promise<void>,
 ): Promise<AsyncDisposable> {
   await rm(path, { force: true });
   const server = createServer((socket) => void answer(socket, handle));
-  await withShortPath(path, (short) => listen(server, short));
+  await withShortPath(path, async (short) => {
+    await listen(server, short);
+    await chmod(short, 0o600);
+  });
   return {
     [Symbol.asyncDispose]: async () => {
       await new Promise<void>((resolve) => {

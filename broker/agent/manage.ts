@@ -1,6 +1,7 @@
 // What operators do on the broker's host: hand out tokens, see members, revoke. All of it works while no broker runs, too.
 
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { firstOverlap, overlaps, parseCidr, sorted } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -16,7 +17,7 @@ import { encodeToken } from '../trust/token.ts';
 import { joinUser } from '../server/accounts.ts';
 import { pathsOf, readDescription, readKeys, urlsOf } from '../server/data-directory.ts';
 import type { Description, Keys, Paths } from '../server/data-directory.ts';
-import { lockDataDirectory } from '../server/lock.ts';
+import { BrokerRunningError, lockDataDirectory } from '../server/lock.ts';
 import { Admissions } from './admissions.ts';
 import { mintUser } from './connection.ts';
 import { sendControl } from './control.ts';
@@ -42,6 +43,8 @@ export interface IssuedToken {
 
 /** The agent says "expired" in clear words; the server, which would only say "authorization violation", waits for it. */
 const GRACE_SECONDS = 24 * 3600;
+/** Milliseconds that a broker may take until it listens to commands. */
+const STARTING_MS = 10_000;
 
 /**
  * Makes a token for one join of one cluster with these CIDRs.
@@ -144,14 +147,30 @@ export async function revokeMember(options: RevokeOptions): Promise<Revoked> {
       : signRevocation(rootAuthority(root), certificate.bytes, reason, now());
   const revocation = signed === undefined ? {} : { revocation: Buffer.from(signed).toString('base64') };
   const freed = signed !== undefined;
-  if (await sendControl(paths.control, { command: 'revoke', cluster, reason, ...revocation })) {
-    return { cluster, running: true, freed };
-  }
-  await using _ = await lockDataDirectory(dir);
+  const command = { command: 'revoke', cluster, reason, ...revocation } as const;
+  const lock = await lockUnless(dir, () => sendControl(paths.control, command));
+  if (lock === undefined) return { cluster, running: true, freed };
+  await using _ = lock;
   const effects = { admitted: async () => {}, ended: async () => {} };
   const log = { info: () => {}, warn: () => {} };
-  await new Admissions({ paths, keys, roster, effects, log, now }).revoke(cluster, reason, signed);
+  // Read again: a broker may have run until a moment ago.
+  const current = { paths, keys, roster: await Roster.load(paths, description, keys) };
+  await new Admissions({ ...current, effects, log, now }).revoke(cluster, reason, signed);
   return { cluster, running: false, freed };
+}
+
+/** The data directory's lock, unless a running broker takes the command. One that is just starting is waited for. */
+async function lockUnless(dir: string, send: () => Promise<boolean>): Promise<AsyncDisposable | undefined> {
+  const deadline = performance.now() + STARTING_MS;
+  for (;;) {
+    if (await send()) return undefined;
+    try {
+      return await lockDataDirectory(dir);
+    } catch (error) {
+      if (!(error instanceof BrokerRunningError) || performance.now() > deadline) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 interface Opened {

@@ -33,6 +33,8 @@ export interface Left {
 
 const TIMEOUT_MS = 10_000;
 const REQUEST_MS = 2_000;
+/** Between two attempts to be let in: two refusals are an answer. */
+const AGAIN_MS = 100;
 /** Files of a membership; `membership.json` goes first, so that a directory without it is nobody's. */
 const FILES = ['membership.json', 'user.creds', 'identity.key', 'joining.json'];
 const ANSWER = v.object({ ok: v.literal(true) });
@@ -103,7 +105,7 @@ async function tellOnce(
 ): Promise<void> {
   const urls = await reachable(membership.urls, { timeoutMs, signal });
   const authenticator = authenticatorOf(membership.credentials);
-  const connection = await dial({ urls, ca: membership.ca }, authenticator, () => REQUEST_MS);
+  const connection = await dial({ urls, ca: membership.ca }, authenticator, () => AGAIN_MS);
   try {
     const reply = await connection.request(LOCAL.hot, departure, { timeout: REQUEST_MS });
     if (v.is(ANSWER, reply.json<unknown>())) return;

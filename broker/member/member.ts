@@ -17,6 +17,7 @@ import { openKnowledge } from './knowledge.ts';
 import { keepLinked } from './link.ts';
 import type { OpenMembership } from './membership.ts';
 import { loadMembership } from './membership.ts';
+import { Pace } from './pace.ts';
 import type { PublisherOptions, Saying } from './publisher.ts';
 import { Publisher } from './publisher.ts';
 import { Returner } from './returner.ts';
@@ -53,6 +54,8 @@ export interface Member extends AsyncDisposable {
 /** Milliseconds. */
 const MARK = 1000;
 const WITHDRAWAL = 2000;
+/** Between two looks at what came too fast. */
+const PATIENCE = 100;
 
 /**
  * Opens a membership: with what is on disk at once, with what the broker says as soon as it answers.
@@ -81,6 +84,10 @@ class RunningMember implements Member {
   readonly #publisher: Publisher;
   readonly #publishing: PublisherOptions;
   readonly #returner: Returner;
+  readonly #pace = new Pace({ now: () => performance.now() });
+  readonly #held = new Wake();
+  /** Accounts that are listened to whatever they say: the broker's, and our own. */
+  readonly #exempt: ReadonlySet<string>;
   readonly #bells = new Set<Wake>();
   readonly #running: Promise<unknown>;
   readonly #link: LinkState = { fault: 'no connection was made yet', server: undefined };
@@ -91,9 +98,10 @@ class RunningMember implements Member {
     const { ledger } = knowledge;
     this.#parts = parts;
     this.#signal = AbortSignal.any([parts.signal, this.#stop.signal]);
-    const onArrival = (subject: string, bytes: Uint8Array): void => this.#learn(subject, bytes);
+    const onArrival = (subject: string, bytes: Uint8Array): void => this.#arrived(subject, bytes);
     const common = { ledger, log, signal: this.#signal };
-    this.#publishing = { ...parts, ...common, onSigned: onArrival };
+    this.#exempt = new Set([membership.brokerAccount, membership.own.account]);
+    this.#publishing = { ...parts, ...common, onSigned: (subject, bytes) => this.#learn(subject, bytes) };
     this.#publisher = new Publisher(this.#publishing);
     this.#follower = new Follower({
       ...common,
@@ -112,6 +120,7 @@ class RunningMember implements Member {
       this.#publisher.run(),
       this.#returner.run(),
       this.#keepMarked(),
+      this.#hearHeld(),
     ]);
   }
 
@@ -165,6 +174,23 @@ class RunningMember implements Member {
     await this.#running;
     this.#parts.knowledge.mark(this.#follower.cursor);
     await this.#parts.knowledge[Symbol.asyncDispose]();
+  }
+
+  #arrived(subject: string, bytes: Uint8Array): void {
+    const account = subject.split('.', 3)[2] ?? '';
+    if (this.#exempt.has(account) || this.#pace.take(account, subject, bytes)) this.#learn(subject, bytes);
+    else this.#held.ring();
+  }
+
+  /** What came too fast, when its turn comes. */
+  async #hearHeld(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#held.wait(FOREVER, this.#signal);
+      while (this.#pace.isHolding && !this.#signal.aborted) {
+        for (const [subject, bytes] of this.#pace.due()) this.#learn(subject, bytes);
+        await pause(PATIENCE, this.#signal);
+      }
+    }
   }
 
   #learn(subject: string, bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 // The kinds of record there are: what each may contain, where, and how long.
 
 import { MAX_GATEWAYS } from '#lib/constants';
-import { contains } from '#lib/ip';
+import { contains, parseCidr } from '#lib/ip';
 import * as v from 'valibot';
 import type { Certificate } from '../trust/certificate.ts';
 import type { Fabric } from '../trust/fabric.ts';
@@ -75,6 +75,17 @@ export function rulesOf(slot: string): KindRules | undefined {
   return GATEWAY_SLOTS.has(slot) ? GATEWAY_RULES : undefined;
 }
 
+/** Nobody's gateway, and somebody's loopback, link or multicast group: "this network", RFC 5735, RFC 4291, and what is reserved. */
+const NOWHERE = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/3',
+  '::/96',
+  'fe80::/10',
+  'ff00::/8',
+].map(parseCidr);
+
 /** A gateway forwards to its own cluster's CIDRs, and its tunnels must not lead into the fabric. */
 function refuseOutside(gateway: GatewayRecord, { certificate, fabric }: Place): void {
   const own = [...certificate.podCidrs, ...certificate.serviceCidrs];
@@ -82,6 +93,10 @@ function refuseOutside(gateway: GatewayRecord, { certificate, fabric }: Place): 
   if (foreign !== undefined) {
     refuse('outside-certificate', `it claims ${foreign}, which its certificate does not give it`);
   }
+  const nowhere = gateway.endpoint?.addresses.find((address) =>
+    NOWHERE.some((cidr) => contains(cidr, address)),
+  );
+  if (nowhere !== undefined) refuse('malformed', `its endpoint ${nowhere} is nobody's address`);
   const inner = [...own, fabric.v4, fabric.v6];
   const looped = gateway.endpoint?.addresses.find((address) => inner.some((cidr) => contains(cidr, address)));
   if (looped !== undefined) {

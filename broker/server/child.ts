@@ -5,6 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Sparing } from '#lib/log';
 import type { Log } from '#lib/log';
 import { codeOf, readIfThere, writeWhole } from './files.ts';
 
@@ -139,15 +140,27 @@ function launch(program: string, configuration: string, log: Log): Running {
     child.once('error', () => resolve());
   });
   const lines: string[] = [];
+  const sparing = new Sparing({ now: () => performance.now() });
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
       if (lines.length > KEPT_LINES) lines.shift();
-      const level = /\[(ERR|FTL)\]/.test(line) ? 'warn' : 'debug';
-      log[level]({ server: line.replace(/^\[\d+\] /, '') }, 'nats-server says');
+      report(line, log, sparing);
     });
   }
   return { process: child, exited, lines, since: performance.now() };
+}
+
+/** Whoever reaches the port can make the server complain: one line a minute about the same thing, whoever it is about. */
+function report(line: string, log: Log, sparing: Sparing): void {
+  const server = line.replace(/^\[\d+\] /, '');
+  const said = /\[(ERR|FTL)\].*$/.exec(server)?.[0];
+  if (said === undefined) {
+    log.debug({ server }, 'nats-server says');
+    return;
+  }
+  const allowed = sparing.ask(said.replaceAll(/\S*\d\S*/g, '#').slice(0, 120));
+  if (allowed !== undefined) log.warn({ server, ...allowed }, 'nats-server says');
 }
 
 async function ready({ process: child, exited, lines }: Running): Promise<void> {

@@ -23,13 +23,17 @@ export interface Outcome extends Arrival {
 
 /** Arrivals waiting under one subject: nobody vouches for their order, so several are kept. */
 const MAX_PER_SUBJECT = 8;
-/** Subjects that wait. What is dropped comes again with the next full reading of the stream. */
-const MAX_SUBJECTS = 8192;
-/** Refusals of records that a later certificate of the same cluster may lift. */
+/** Bytes that wait for one account: the records of eight gateways in two versions. The directory's are the clusterset's own. */
+const MAX_BYTES = { record: 128 * 1024, directory: 4 * 1024 * 1024 } as const;
+/** Accounts that wait. What is dropped comes again with the next full reading of the stream. */
+const MAX_ACCOUNTS = 1024;
+/**
+ * Refusals of records that a later certificate of the same cluster may lift. A bad signature is none of them: an account
+ * belongs to one identity key, so another certificate of it has the same.
+ */
 const LIFTED_RECORDS: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   'unknown-member',
   'outside-certificate',
-  'bad-signature',
 ]);
 /** Refusals of certificates that a later entry of the directory may lift. */
 const LIFTED_CERTIFICATES: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
@@ -38,10 +42,13 @@ const LIFTED_CERTIFICATES: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   're-identified',
 ]);
 
+/** What waits under the subjects of one account, oldest first. */
+type Waiting = ReadonlyMap<string, readonly Uint8Array[]>;
+
 /** Offers arrivals to a ledger, and offers again what waits when the directory changes. */
 export class Merge {
   readonly ledger: Ledger;
-  readonly #waiting = new Map<string, readonly Uint8Array[]>();
+  readonly #waiting = new Map<string, Waiting>();
 
   constructor(ledger: Ledger) {
     this.ledger = ledger;
@@ -49,7 +56,7 @@ export class Merge {
 
   /** What waits for something else to arrive. */
   get waiting(): readonly Arrival[] {
-    return [...this.#waiting].flatMap(([subject, kept]) => kept.map((bytes) => ({ subject, bytes })));
+    return [...this.#waiting.values()].flatMap(arrivalsOf);
   }
 
   /** Judges and applies one arrival. The first outcome is its own; others are of arrivals that waited for it. */
@@ -69,11 +76,15 @@ export class Merge {
   }
 
   #keep({ subject, bytes }: Arrival, code: RefusalCode): boolean {
-    const lifted = this.#isDirectory(subject) ? LIFTED_CERTIFICATES : LIFTED_RECORDS;
-    const kept = this.#waiting.get(subject) ?? [];
-    if (!lifted.has(code) || (kept.length === 0 && this.#waiting.size >= MAX_SUBJECTS)) return false;
-    const others = kept.filter((other) => Buffer.compare(other, bytes) !== 0);
-    this.#waiting.set(subject, [...others, bytes].slice(-MAX_PER_SUBJECT));
+    const account = accountIn(subject);
+    const isDirectory = account === this.ledger.pins.brokerAccount;
+    const lifted = isDirectory ? LIFTED_CERTIFICATES : LIFTED_RECORDS;
+    const before: Waiting = this.#waiting.get(account) ?? new Map();
+    if (!lifted.has(code) || (before.size === 0 && this.#waiting.size >= MAX_ACCOUNTS)) return false;
+    const others = (before.get(subject) ?? []).filter((other) => Buffer.compare(other, bytes) !== 0);
+    const after = new Map(before).set(subject, [...others, bytes].slice(-MAX_PER_SUBJECT));
+    if (bytesOf(after) > MAX_BYTES[isDirectory ? 'directory' : 'record']) return false;
+    this.#waiting.set(account, after);
     return true;
   }
 
@@ -81,14 +92,23 @@ export class Merge {
   #lift(entry: Entry): readonly Arrival[] {
     if (entry.sort === 'record' || this.#waiting.size === 0) return [];
     const { account } = entry.sort === 'certificate' ? entry.certificate : entry.revocation.certificate;
-    return [...this.#waiting].flatMap(([subject, kept]) => {
-      if (!this.#isDirectory(subject) && !subject.startsWith(`mc.put.${account}.`)) return [];
-      this.#waiting.delete(subject);
-      return kept.map((bytes) => ({ subject, bytes }));
+    return [this.ledger.pins.brokerAccount, account].flatMap((each) => {
+      const waiting = this.#waiting.get(each);
+      this.#waiting.delete(each);
+      return waiting === undefined ? [] : arrivalsOf(waiting);
     });
   }
+}
 
-  #isDirectory(subject: string): boolean {
-    return subject.startsWith(`mc.put.${this.ledger.pins.brokerAccount}.`);
-  }
+function arrivalsOf(waiting: Waiting): readonly Arrival[] {
+  return [...waiting].flatMap(([subject, kept]) => kept.map((bytes) => ({ subject, bytes })));
+}
+
+function bytesOf(waiting: Waiting): number {
+  return [...waiting.values()].flat().reduce((sum, { length }) => sum + length, 0);
+}
+
+/** `mc.put.<account>.<slot>` */
+function accountIn(subject: string): string {
+  return subject.split('.', 3)[2] ?? '';
 }
