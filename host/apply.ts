@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyState, cleanState } from '#lib/linux';
 import type { Failure, Run } from '#lib/linux';
-import { applyDevices } from '#lib/wireguard';
-import type { DeviceConfig, PrivateKey, WireGuardSupport } from '#lib/wireguard';
+import { applyDevices, changeDevices } from '#lib/wireguard';
+import type { DeviceConfig, DevicesApplied, PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
 import { KEYS_DIRECTORY } from './keys.ts';
 
@@ -35,19 +35,26 @@ export interface AppliedPlan {
 export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOptions): Promise<AppliedPlan> {
   const { stateDir, wireguard } = options;
   const network = await applyState(run, plan.network, { stateDir, wireguard });
-  const devices = await applyPeers(run, deviceConfigs(plan, options.keys), options.before ?? []);
+  const configs = deviceConfigs(plan, options.keys);
+  const devices = peersApplied(configs, await applyDevices(run, configs, { before: options.before ?? [] }));
   const outcomes = [network.outcome, devices.outcome];
   const outcome = (['incomplete', 'changed'] as const).find((each) => outcomes.includes(each)) ?? 'unchanged';
   return { ...devices, outcome, failures: [...network.failures, ...devices.failures] };
 }
 
-/** The part of a plan that is WireGuard's: keys, ports and peers of devices that stand. */
-export async function applyPeers(
+/** The part of a plan that is WireGuard's, on devices that are known to hold `before`: nothing is read. */
+export async function changePeers(
   run: Run,
   devices: readonly DeviceConfig[],
   before: readonly DeviceConfig[],
 ): Promise<AppliedPlan> {
-  const { outcome, failures } = await applyDevices(run, devices, { before });
+  return peersApplied(devices, await changeDevices(run, devices, before));
+}
+
+function peersApplied(
+  devices: readonly DeviceConfig[],
+  { outcome, failures }: Pick<DevicesApplied, 'outcome' | 'failures'>,
+): AppliedPlan {
   return {
     outcome,
     devices,

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { NetworkState, Run } from '#lib/linux';
 import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
-import { applyPeers, applyPlan, deviceConfigs } from './apply.ts';
+import { applyPlan, changePeers, deviceConfigs } from './apply.ts';
 import type { AppliedPlan } from './apply.ts';
 import type { KernelChange } from './monitor.ts';
 
@@ -34,7 +34,6 @@ export class HostKeeper {
   #held: Held | undefined;
   /** Monotonic milliseconds. */
   #lookAt = 0;
-  #kicked = false;
   /** Applications in a row that were incomplete: each waits twice as long for the next as the one before. */
   #incomplete = 0;
 
@@ -65,7 +64,7 @@ export class HostKeeper {
     const config = this.#held?.applied.devices.find(({ name }) => name === device);
     const endpoint = config?.peers.find(({ publicKey }) => publicKey === peer)?.endpoint;
     if (endpoint === undefined) return false;
-    this.#kicked = true;
+    this.#forget(device, peer);
     // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
     await this.#options.run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] }).catch(() => undefined);
     return true;
@@ -78,11 +77,9 @@ export class HostKeeper {
     if (held === undefined || this.restMs === 0 || !isSameNetwork(held.network, plan.network)) {
       return await this.#apply(plan, keys);
     }
-    const isSame = isSameList(held.applied.devices, devices, isSameDevice);
-    if (isSame && !this.#kicked) return { ...held.applied, outcome: 'unchanged' };
-    const applied = await applyPeers(this.#options.run, devices, held.applied.devices);
-    this.#kicked = false;
-    return this.#remember(plan, applied);
+    const before = held.applied.devices;
+    if (isSameList(before, devices, isSameDevice)) return { ...held.applied, outcome: 'unchanged' };
+    return this.#remember(plan, await changePeers(this.#options.run, devices, before));
   }
 
   async #apply(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
@@ -90,13 +87,23 @@ export class HostKeeper {
     const before = this.#held?.applied.devices ?? [];
     // What the kernel says from here on may be about what is changed now.
     this.#lookAt = this.#options.now() + LOOK_MS;
-    this.#kicked = false;
     try {
       return this.#remember(plan, await applyPlan(run, plan, { stateDir, keys, wireguard, before }));
     } catch (error) {
       this.#lookAt = 0;
       throw error;
     }
+  }
+
+  /** The device no longer holds the peer. */
+  #forget(device: string, peer: PublicKey): void {
+    if (this.#held === undefined) return;
+    const { network, applied } = this.#held;
+    const without = (config: DeviceConfig): DeviceConfig =>
+      config.name === device
+        ? { ...config, peers: config.peers.filter(({ publicKey }) => publicKey !== peer) }
+        : config;
+    this.#held = { network, applied: { ...applied, devices: applied.devices.map(without) } };
   }
 
   #remember({ network }: HostPlan, applied: AppliedPlan): AppliedPlan {

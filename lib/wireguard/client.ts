@@ -3,11 +3,11 @@
 import type { Run } from '#lib/linux';
 import type { DeviceConfig } from './config.ts';
 import type { Device } from './device.ts';
-import type { DeviceChange } from './diff.ts';
+import type { DeviceChange, DiffOptions } from './diff.ts';
 import { checkConfig, diffDevice } from './diff.ts';
 import { WireGuardError } from './errors.ts';
 import { parseDump } from './parse.ts';
-import { renderConf, renderRemovals } from './render.ts';
+import { renderArguments, renderConf, renderRemovals } from './render.ts';
 
 /** All WireGuard devices of this network namespace, ours and others. Rejects with {@link WireGuardError}. */
 export async function readDevices(run: Run): Promise<Device[]> {
@@ -51,13 +51,49 @@ export async function applyDevices(
   const held = new Map((await readDevices(run)).map((device) => [device.name, device]));
   const before = new Map(options.before?.map((config) => [config.name, config]));
   const now = (options.now ?? Date.now)() / 1000;
-  const changes = wanted.flatMap((config) => {
+  return await write(run, wanted, held, (name) => ({ now, before: before.get(name) }));
+}
+
+/**
+ * Writes what is wanted otherwise than before, without looking, on devices that are known to hold `before`. What differs
+ * for another reason stays until {@link applyDevices} looks. Rejects with RangeError as that does.
+ */
+export async function changeDevices(
+  run: Run,
+  wanted: readonly DeviceConfig[],
+  before: readonly DeviceConfig[],
+): Promise<DevicesApplied> {
+  for (const config of wanted) checkConfig(config);
+  const known = new Map(before.map((config) => [config.name, config]));
+  const held = new Map(before.map((config) => [config.name, deviceOf(config)]));
+  return await write(run, wanted, held, (name) => ({ now: 0, before: known.get(name) }));
+}
+
+/** A device that holds a config and has heard of nobody. */
+function deviceOf({ privateKey, peers, ...settings }: DeviceConfig): Device {
+  const silent = { hasPresharedKey: false, latestHandshake: 0, received: 0, sent: 0 };
+  return {
+    ...settings,
+    publicKey: privateKey.publicKey,
+    peers: peers.map((peer) => ({ ...peer, ...silent })),
+  };
+}
+
+async function write(
+  run: Run,
+  wanted: readonly DeviceConfig[],
+  held: ReadonlyMap<string, Device>,
+  optionsOf: (name: string) => DiffOptions,
+): Promise<DevicesApplied> {
+  const pairs = wanted.flatMap((config) => {
     const device = held.get(config.name);
-    return (device && diffDevice(device, config, { now, before: before.get(config.name) })) ?? [];
+    const change = device && diffDevice(device, config, optionsOf(config.name));
+    return change === undefined ? [] : { change, config };
   });
-  const configs = new Map(wanted.map((config) => [config.name, config]));
-  const failures = wanted.filter(({ name }) => !held.has(name)).map(({ name }) => missing(name));
-  for (const change of changes) failures.push(...(await configure(run, change, configs.get(change.name))));
+  const failed = await Promise.all(pairs.map(({ change, config }) => configure(run, change, config)));
+  const absent = wanted.filter(({ name }) => !held.has(name)).map(({ name }) => missing(name));
+  const failures = [...absent, ...failed.flat()];
+  const changes = pairs.map(({ change }) => change);
   const done = changes.length > 0 ? 'changed' : 'unchanged';
   return { changes, outcome: failures.length > 0 ? 'incomplete' : done, failures };
 }
@@ -74,14 +110,15 @@ function missing(name: string): WireGuardError {
 const ADDCONF = 'cat | wg addconf "$1" /dev/stdin';
 
 /** Additions first: they take over what the removed peers have. */
-async function configure(
-  run: Run,
-  change: DeviceChange,
-  config: DeviceConfig | undefined,
-): Promise<WireGuardError[]> {
+async function configure(run: Run, change: DeviceChange, config: DeviceConfig): Promise<WireGuardError[]> {
   const { name } = change;
   try {
-    const conf = renderConf(change, config?.privateKey.reveal() ?? '');
+    const set = renderArguments(change);
+    if (set !== undefined) {
+      await run({ argv: ['wg', 'set', name, ...set] });
+      return [];
+    }
+    const conf = renderConf(change, config.privateKey.reveal());
     if (conf !== undefined) await run({ argv: ['sh', '-c', ADDCONF, 'sh', name], input: conf });
     for (const peers of renderRemovals(change)) await run({ argv: ['wg', 'set', name, ...peers] });
     return [];

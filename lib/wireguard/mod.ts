@@ -3,7 +3,7 @@
 // addresses, routes and their end from lib/linux; only the processes of userspace devices are started here.
 
 export type { ApplyDevicesOptions, DevicesApplied } from './client.ts';
-export { applyDevices, readDevices } from './client.ts';
+export { applyDevices, changeDevices, readDevices } from './client.ts';
 export type { DeviceConfig, Endpoint, PeerConfig } from './config.ts';
 export type { Device, Peer } from './device.ts';
 export type { DeviceChange, PeerChange } from './diff.ts';

@@ -1,4 +1,4 @@
-// Us to device: text for `wg addconf … /dev/stdin`, and the arguments of `wg set` for what a file cannot say.
+// Us to device: the arguments of `wg set`, and text for `wg addconf … /dev/stdin` where those would not do.
 // This module is pure.
 
 import type { Endpoint, PeerConfig } from './config.ts';
@@ -41,6 +41,38 @@ function peerLines(peer: PeerConfig | PeerChange): string[] {
 /** `192.0.2.1:51820`, `[2001:db8::1]:51820`. */
 export function endpointText({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Peers that are told by arguments: one process, where a file takes three. */
+const FEW_PEERS = 32;
+
+/**
+ * The whole change as arguments after `wg set <device>`, additions first. Undefined where it needs a file: it says a
+ * key, or more peers than a command line is good for.
+ */
+export function renderArguments(change: DeviceChange): string[] | undefined {
+  const { add, remove, listenPort, fwmark } = change;
+  const isSecret = change.key || change.change.some(({ clearPresharedKey }) => clearPresharedKey);
+  const written = [...add, ...change.change];
+  if (isSecret || written.length + remove.length > FEW_PEERS) return undefined;
+  return [
+    ...(listenPort === undefined ? [] : ['listen-port', String(listenPort)]),
+    ...(fwmark === undefined ? [] : ['fwmark', String(fwmark)]),
+    ...written.flatMap(peerArguments),
+    ...remove.flatMap((key) => ['peer', key, 'remove']),
+  ];
+}
+
+function peerArguments({ publicKey, endpoint, allowedIps, keepalive }: PeerConfig): string[] {
+  return [
+    'peer',
+    publicKey,
+    ...(endpoint === undefined ? [] : ['endpoint', endpointText(endpoint)]),
+    'persistent-keepalive',
+    String(keepalive),
+    'allowed-ips',
+    allowedIps.join(','),
+  ];
 }
 
 /** Arguments after `wg set <device>`, one list a call. */

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { inspect } from 'node:util';
 import { parseAddress, parseCidr } from '#lib/ip';
 import { CommandError } from '#lib/linux';
-import { applyDevices } from './client.ts';
+import { applyDevices, changeDevices } from './client.ts';
 import type { DeviceConfig, PeerConfig } from './config.ts';
 import type { Device, Peer } from './device.ts';
 import { checkConfig, diffDevice } from './diff.ts';
@@ -12,7 +12,7 @@ import { WireGuardError } from './errors.ts';
 import { PrivateKey } from './key.ts';
 import { parsePublicKey } from './public-key.ts';
 import { parseDump } from './parse.ts';
-import { endpointText, renderConf, renderRemovals } from './render.ts';
+import { endpointText, renderArguments, renderConf, renderRemovals } from './render.ts';
 
 // Pairs made by wireguard-tools.
 const SECRET = 'GBDUYNnu3Q4s3FVwUpk0p9wSdjGUBrkbXQMIfRyh0Xo=';
@@ -307,6 +307,38 @@ test('applyDevices() touches nothing where one device is refused', async (t) => 
   };
   await t.throwsAsync(() => applyDevices(run, [config(), twice]), { instanceOf: RangeError });
   t.deepEqual(calls, []);
+});
+
+test('changeDevices() tells a device what is wanted otherwise, by one command and without looking', async (t) => {
+  const calls: string[] = [];
+  const run = ({ argv }: { readonly argv: readonly string[] }): Promise<string> => {
+    calls.push(argv.join(' '));
+    return Promise.resolve('');
+  };
+  const before = [config(peer(A, cidrs('10.2.0.0/16'), { endpoint }), peer(C, []))];
+  const moved = { ...endpoint, port: 9 };
+  const wanted = [config(peer(A, cidrs('10.2.0.0/16'), { endpoint: moved }), peer(B, []))];
+  t.is((await changeDevices(run, wanted, before)).outcome, 'changed');
+  const words = (key: string, rest: string): string => `peer ${key} ${rest}`;
+  const stay = 'persistent-keepalive 0 allowed-ips';
+  t.deepEqual(calls, [
+    [
+      `wg set ${wanted[0]?.name}`,
+      words(B, `${stay} `),
+      words(A, `endpoint ${endpointText(moved)} ${stay} 10.2.0.0/16`),
+      words(C, 'remove'),
+    ].join(' '),
+  ]);
+  t.is((await changeDevices(run, wanted, wanted)).outcome, 'unchanged');
+  t.is(calls.length, 1);
+});
+
+test('renderArguments() says no secret, and no more than a command line is good for', (t) => {
+  const change = { name: 'ist00', key: false, add: [], change: [], remove: [] };
+  t.is(renderArguments({ ...change, key: true }), undefined);
+  t.is(renderArguments({ ...change, change: [{ ...peer(A, []), clearPresharedKey: true }] }), undefined);
+  t.is(renderArguments({ ...change, remove: Array.from({ length: 33 }, () => B) }), undefined);
+  t.deepEqual(renderArguments({ ...change, fwmark: 7, listenPort: 9 }), ['listen-port', '9', 'fwmark', '7']);
 });
 
 test('renderRemovals() keeps every call below the limits of argv', (t) => {
