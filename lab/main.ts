@@ -26,7 +26,10 @@ function say(line: string): void {
 }
 
 async function up(file: string, options: { name?: string; bare?: boolean }): Promise<void> {
-  const lab = await Lab.up(parseScenario(await fs.readFile(file, 'utf8'), file), options);
+  const text = await fs.readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`Cannot read "${file}": there is no such file, or it is not for you`, { cause });
+  });
+  const lab = await Lab.up(parseScenario(text, file), options);
   await lab.keep();
   if (options.bare !== true) await startClusterset(lab);
   say(

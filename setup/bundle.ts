@@ -22,12 +22,12 @@ const PROGRAMS = {
 export type Program = keyof typeof PROGRAMS;
 
 /** Narrows text to a program's name. */
-export function isProgram(name: string): name is Program {
+function isProgram(name: string): name is Program {
   return Object.hasOwn(PROGRAMS, name);
 }
 
 /** Names of all programs that can be bundled. */
-export const programNames: readonly Program[] = Object.keys(PROGRAMS).filter(isProgram);
+const programNames: readonly Program[] = Object.keys(PROGRAMS).filter(isProgram);
 
 /** Dependencies in CommonJS call `require`, which a module has to make for itself. */
 const BANNER = `import { createRequire as isthmusRequire } from 'node:module'; const require = isthmusRequire(import.meta.url);`;
