@@ -9,10 +9,13 @@ import { WireGuardError } from './errors.ts';
 import { parseDump } from './parse.ts';
 import { renderArguments, renderConf, renderRemovals } from './render.ts';
 
+/** Milliseconds. A userspace device that hangs does not answer `wg`, and routes around it must not wait for long. */
+const DUMP_MS = 10_000;
+
 /** All WireGuard devices of this network namespace, ours and others. Rejects with {@link WireGuardError}. */
 export async function readDevices(run: Run): Promise<Device[]> {
   try {
-    return parseDump(await run({ argv: ['wg', 'show', 'all', 'dump'] }));
+    return parseDump(await run({ argv: ['wg', 'show', 'all', 'dump'], timeoutMs: DUMP_MS }));
   } catch (error) {
     if (error instanceof SyntaxError) throw error;
     throw new WireGuardError('list WireGuard devices', error);
