@@ -30,7 +30,7 @@ export function aptCommand(packages: readonly string[]): string {
   return `apt-get install --no-install-recommends ${packages.join(' ')}`;
 }
 
-/** Runs a command of the package system; its last lines are the error. */
+/** Runs a command of the package system; what it complains of is the error. */
 async function system(prefix: readonly string[], argv: readonly string[]): Promise<void> {
   const [command = 'env', ...rest] = [
     ...prefix,
@@ -40,23 +40,21 @@ async function system(prefix: readonly string[], argv: readonly string[]): Promi
     ...argv,
   ];
   const child = spawn(command, rest, { stdio: ['inherit', 'pipe', 'pipe'] });
-  const tail: string[] = [];
-  const keep = (chunk: Buffer): void => {
-    tail.push(
-      ...chunk
-        .toString()
-        .split('\n')
-        .filter((line) => line.trim() !== ''),
-    );
-    tail.splice(0, tail.length - 12);
-  };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said = `${said}${chunk.toString()}`.slice(-8192)));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
   });
-  if (code !== 0) throw new Error(tail.join('\n'));
+  if (code !== 0) throw new Error(complaintsIn(said));
+}
+
+/** apt-get marks errors; dpkg does not. */
+function complaintsIn(said: string): string {
+  const lines = said.split('\n').filter((line) => line.trim() !== '');
+  const errors = lines.filter((line) => line.startsWith('E: '));
+  return (errors.length > 0 ? errors : lines).slice(-4).join('\n');
 }
 
 async function hasLists(): Promise<boolean> {

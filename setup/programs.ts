@@ -127,7 +127,8 @@ async function consent(steps: readonly Step[]): Promise<boolean> {
   const canAsk = process.stdin.isTTY && process.stderr.isTTY && process.env['CI'] === undefined;
   if (!canAsk || !steps.some((step) => step.isSystemWide)) return true;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question('Go on? [Y/n] ');
+  // Ctrl-C and Ctrl-D say no as well, and leave the cursor behind the question.
+  const answer = await terminal.question('Go on? [Y/n] ').catch(() => (say(''), 'no'));
   terminal.close();
   return !/^n/i.test(answer.trim());
 }
