@@ -47,7 +47,7 @@ const Tunnels = v.array(v.object({ state: v.string() }));
 /** Until every tunnel of every gateway is up, and workers know it. */
 async function settle(lab: Lab): Promise<void> {
   const gateways = lab.nodes.filter(({ role }) => role === 'gateway').map(({ place }) => lab.place(place));
-  for (const until = Date.now() + PATIENCE_MS; ; await sleep(200)) {
+  for (const until = Date.now() + PATIENCE_MS; ; await sleep(500)) {
     const states = await Promise.all(
       gateways.map(async (gateway) => {
         const said = await gateway.exec(['clusterctl', 'show', 'tunnels', '-o', 'json']).catch(() => '[]');
@@ -63,7 +63,7 @@ async function settle(lab: Lab): Promise<void> {
 
 /** Until every pod is answered; the first handshake of a tunnel may cost a few seconds. */
 async function reached(lab: Lab): Promise<void> {
-  for (const until = Date.now() + PATIENCE_MS; ; await sleep(200)) {
+  for (const until = Date.now() + PATIENCE_MS; ; await sleep(500)) {
     if ((await measureMatrix(lab)).every((pair) => pair.reached)) return;
     if (Date.now() > until) throw new Error(`Cannot measure in lab "${lab.name}": not every pod is reached`);
   }
