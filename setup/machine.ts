@@ -10,12 +10,12 @@ const run = promisify(execFile);
 
 /** Asked before anything is installed. */
 export async function findUserObstacle(): Promise<string | undefined> {
-  if (process.platform !== 'linux') return 'they need Linux';
-  if (process.getuid?.() !== 0) return `they need root. Run as root: ${await asRoot()}`;
+  if (process.platform !== 'linux') return 'network namespaces need Linux';
+  if (process.getuid?.() !== 0) return `network namespaces need root. Run as root: ${await asRoot()}`;
   // In a container that was given no privileges, root may not.
   return (await succeeds('unshare', ['-nm', 'true']))
     ? undefined
-    : 'the system does not allow them, even to root. In a container: give it --privileged';
+    : 'the system allows no network namespaces, even to root. In a container: give it --privileged';
 }
 
 /** The same command by sudo, which keeps neither the PATH on which Node may be nor anything else. */

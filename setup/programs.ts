@@ -177,5 +177,5 @@ export async function ensurePrograms(group: string): Promise<void> {
 }
 
 function stopAt(obstacle: string | undefined): void {
-  if (obstacle !== undefined) throw new SetupError(`Cannot make network namespaces: ${obstacle}`);
+  if (obstacle !== undefined) throw new SetupError(`Cannot build a lab here: ${obstacle}`);
 }

@@ -109,7 +109,7 @@ test('ensurePrograms() tells who is not root so, before it installs anything for
     npm_lifecycle_event: 'bench',
   });
   t.is(code, 1);
-  t.regex(stderr, /^Cannot make network namespaces: they need root\. Run as root: .*npm run bench\n$/);
+  t.regex(stderr, /^Cannot build a lab here: network namespaces need root\. Run as root: .*npm run bench\n$/);
 });
 
 test('ensurePrograms() takes no nats-server that is too old', async (t) => {
