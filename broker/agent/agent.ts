@@ -2,31 +2,26 @@
 
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Msg, NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { Sparing } from '#lib/log';
 import type { Log } from '#lib/log';
 import type { NkeyPublic } from '#lib/nats';
 import type { ClusterId } from '#lib/names';
-import { encodeAnswer } from '../join/message.ts';
 import { signBeacon } from '../records/beacon.ts';
 import { agentUser } from '../server/accounts.ts';
 import type { Description, Keys, Paths } from '../server/data-directory.ts';
 import { parseAccountKey } from '../server/data-directory.ts';
 import { memberAccountJwt } from '../server/configure.ts';
-import { BEACON, HOT, JOIN } from '../server/subjects.ts';
-import { isAccount } from '../trust/header.ts';
-import type { Account } from '../trust/header.ts';
-import { refuse, Refused } from '../trust/refusal.ts';
-import { isRecord } from '../trust/record.ts';
+import { BEACON } from '../server/subjects.ts';
 import { Admissions } from './admissions.ts';
-import { Budget } from './budget.ts';
 import { connectUser, mintUser } from './connection.ts';
 import { Directory } from './directory.ts';
-import { hotSubject } from './hot.ts';
+import { serveRequests } from './requests.ts';
 import { Resolver } from './resolver.ts';
 import type { Roster } from './roster.ts';
 import { Stream } from './stream.ts';
 import type { StreamInfo } from './stream.ts';
+import { Traffic } from './traffic.ts';
 
 export interface AgentOptions {
   readonly paths: Paths;
@@ -42,16 +37,15 @@ export interface AgentOptions {
 const BEACON_MS = 1_000;
 /** The directory is compared with the disk this often, besides at every connect. */
 const ASSERT_MS = 60_000;
+/** Beacons between two looks at how much each member sends and reads. */
+const WEIGH_EVERY = 10;
 /** Beacons between two collections of old records: about an hour. */
 const COLLECT_EVERY = 3_600;
 const CONNECT_TIMEOUT_MS = 5_000;
 const FIRST_TRIES = 100;
 const TRY_AGAIN_MS = 100;
 const REPLICAS = 1;
-/** Messages that one member may send in one second, or one who joins: a fan-out to a thousand members costs the server 15 ms of CPU. */
-const PER_SECOND = 16;
-/** Joins under way or waiting for their turn; who is one too many asks again. */
-const MAX_JOINS = 256;
+const FAREWELL_MS = 100;
 
 /** The stream as this agent has known it since it started, or since the stream became another. */
 interface Session {
@@ -69,12 +63,11 @@ export class Agent implements AsyncDisposable {
   readonly #stream: Stream;
   readonly #directory: Directory;
   readonly #resolver: Resolver;
-  readonly #budget = new Budget(PER_SECOND);
+  readonly #traffic: Traffic;
   readonly #sparing = new Sparing({ now: () => performance.now() });
   readonly #stopping = new AbortController();
   #session: Session | undefined;
   #assertAfter = 0;
-  #joins = 0;
   #lostAt: number | undefined;
   /** Accounts whose end is on disk, and that the server may not know of yet. */
   readonly #ending = new Set<NkeyPublic>();
@@ -87,6 +80,7 @@ export class Agent implements AsyncDisposable {
     this.#system = system;
     this.#stream = new Stream(broker);
     this.#resolver = new Resolver(system, keys);
+    this.#traffic = new Traffic(system);
     this.#directory = new Directory({ connection: broker, stream: this.#stream, roster, keys, log, now });
     const effects = {
       admitted: (cluster: ClusterId, jwt: string): Promise<void> => this.#admitted(cluster, jwt),
@@ -111,7 +105,8 @@ export class Agent implements AsyncDisposable {
       await dial(keys.system, 'agent-system'),
     );
     await agent.#firstPass();
-    agent.#serve();
+    serveRequests({ ...options, connection: agent.#broker, admissions: agent.admissions });
+    void agent.#followConnection();
     agent.#beating = agent.#beat();
     return agent;
   }
@@ -141,63 +136,12 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  #serve(): void {
-    this.#broker.subscribe(`${JOIN}.*.*`, { callback: (_, message) => void this.#onJoin(message) });
-    this.#broker.subscribe(`${HOT}.*`, { callback: (_, message) => void this.#onHot(message) });
-    void this.#followConnection();
-  }
-
   async #followConnection(): Promise<void> {
     for await (const status of this.#broker.status()) {
       if (status.type === 'reconnect') {
         this.#assertAfter = 0;
         this.#lostAt = undefined;
       } else if (status.type === 'disconnect') this.#lostAt ??= performance.now();
-    }
-  }
-
-  async #onJoin(message: Msg): Promise<void> {
-    const { log, now } = this.#options;
-    const token = message.subject.split('.').at(-1) ?? '';
-    if (this.#joins >= MAX_JOINS || !this.#budget.take(token, now())) return;
-    this.#joins += 1;
-    try {
-      message.respond(encodeAnswer(await this.admissions.join(message.data, token)));
-    } catch (error) {
-      // No answer: the joiner asks again, and finds what was done so far.
-      log.error({ error }, 'A join could not be finished');
-    } finally {
-      this.#joins -= 1;
-    }
-  }
-
-  async #onHot(message: Msg): Promise<void> {
-    const { log, now } = this.#options;
-    const account = message.subject.split('.').at(-1) ?? '';
-    if (!isAccount(account)) return;
-    try {
-      if (!this.#budget.take(account, now())) {
-        refuse('oversized', `it sends more than ${PER_SECOND} messages in a second`);
-      }
-      await this.#takeHot(account, message);
-    } catch (error) {
-      const code = error instanceof Refused ? error.code : undefined;
-      const line = this.#sparing.ask(`${account} ${code}`);
-      if (line !== undefined && error instanceof Refused)
-        log.warn({ account, code, ...line }, `Refused a message: ${error.message}`);
-      else if (line !== undefined) log.error({ error, account, ...line }, 'A message could not be handled');
-      if (code !== 'oversized') message.respond(JSON.stringify({ ok: false }));
-    }
-  }
-
-  /** A record to pass on, the member's own departure, or something of the directory that our disk has forgotten. */
-  async #takeHot(account: Account, message: Msg): Promise<void> {
-    const { roster } = this.#options;
-    const { data } = message;
-    if (!isRecord(data)) {
-      await this.admissions.take(data, account, () => message.respond(JSON.stringify({ ok: true })));
-    } else if (roster.ledger.memberOf(account) !== undefined) {
-      this.#broker.publish(hotSubject(account, data), data);
     }
   }
 
@@ -217,6 +161,8 @@ export class Agent implements AsyncDisposable {
     await this.#directory.publish(cluster);
     told();
     await this.#broker.flush();
+    // The server has the answer, and needs a moment to pass it on before it cuts the connection.
+    await sleep(FAREWELL_MS);
     await remove();
   }
 
@@ -236,6 +182,7 @@ export class Agent implements AsyncDisposable {
         if (performance.now() >= this.#assertAfter) await this.#assert();
         for (const account of this.#ending) await this.#cutOff(account);
         if (count % COLLECT_EVERY === 1) await this.#directory.collect();
+        if (count % WEIGH_EVERY === 0) await this.#weigh();
         if (!answers) log.info('The stream answers again');
         answers = true;
       } catch (error) {
@@ -243,6 +190,16 @@ export class Agent implements AsyncDisposable {
         answers = false;
       }
       await sleep(BEACON_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #weigh(): Promise<void> {
+    const { roster, log } = this.#options;
+    for (const { account, ...rates } of await this.#traffic.weigh()) {
+      const cluster = roster.ledger.memberOf(account)?.cluster;
+      const line = cluster === undefined ? undefined : this.#sparing.ask(cluster);
+      if (line !== undefined)
+        log.warn({ cluster, ...rates, ...line }, 'A member floods the broker; it can be revoked');
     }
   }
 

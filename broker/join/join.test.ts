@@ -11,11 +11,14 @@ import * as fc from 'fast-check';
 import { parseCidr } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import { Nkey } from '#lib/nats';
+import { mintUser } from '../agent/connection.ts';
 import { issueToken, listMembers, revokeMember } from '../agent/manage.ts';
 import { findToken, saveToken } from '../agent/tokens.ts';
+import { Traffic } from '../agent/traffic.ts';
 import { Bed } from '../bed.ts';
 import { loadMembership } from '../member/membership.ts';
 import { openBeacon } from '../records/beacon.ts';
+import { agentUser } from '../server/accounts.ts';
 import { pathsOf } from '../server/data-directory.ts';
 import { pinRoot } from '../trust/authority.ts';
 import { parseAccount } from '../trust/header.ts';
@@ -571,6 +574,27 @@ test('the agent passes a signed record on at once, and nothing that names anothe
   t.is(heard.filter((subject) => subject === `mc.evt.${east.own.account}.gw.0`).length, 1);
   t.true(heard.every((subject) => subject.startsWith(`mc.evt.${east.own.account}.`)));
   t.true(heard.length < 40, 'a flood is cut');
+});
+
+test('Traffic.weigh() tells who sends more than any member does', async (t) => {
+  await using bed = await Bed.open();
+  const [a, b] = [await bed.join('east', POD), await bed.join('west', ['10.2.0.0/16'])];
+  const [flooding, calm] = [await bed.connectMember(a), await bed.connectMember(b)];
+  const { system } = await bed.keys();
+  const { user, jwt } = mintUser(system, 'test', agentUser(), { issuedAt: new Date() });
+  const traffic = new Traffic(await bed.connect(jwt, user.reveal()));
+  t.deepEqual(await traffic.weigh(), [], 'the first look only remembers');
+  for (let at = 0; at < 3_000; at += 1) flooding.publish('put.gw.0', 'x');
+  await Promise.all([flooding.flush(), calm.request('put.gw.0', 'x')]);
+  await sleep(1_000);
+  const floods = await traffic.weigh();
+  t.deepEqual(
+    floods.map(({ account }) => account),
+    [a.own.account],
+  );
+  t.true((floods[0]?.messagesSent ?? 0) > 200);
+  await sleep(100);
+  t.deepEqual(await traffic.weigh(), [], 'calm again');
 });
 
 test('splitRequest() and decodeAnswer() refuse noise and altered bytes in their own words', (t) => {

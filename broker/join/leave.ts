@@ -70,12 +70,18 @@ async function tell(membership: OpenMembership, departure: Uint8Array, options: 
   const action = `leave as "${membership.own.cluster}"`;
   const deadline = performance.now() + timeoutMs;
   let failure: unknown;
+  let isSent = false;
+  const sent = (): void => {
+    isSent = true;
+  };
   while (performance.now() < deadline) {
     signal?.throwIfAborted();
     try {
-      return await tellOnce(membership, departure, { timeoutMs: REQUEST_MS, signal });
+      return await tellOnce(membership, departure, { timeoutMs: REQUEST_MS, signal, sent });
     } catch (error) {
       if (error instanceof JoinError) throw error;
+      // Let in before and not any more: the departure arrived, and its answer was lost with the connection.
+      if (isSent && error instanceof errors.AuthorizationError) return;
       if (error instanceof errors.AuthorizationError) throw unknownToBroker(action, error);
       failure = error;
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -101,12 +107,13 @@ function unknownToBroker(action: string, cause: Error): JoinError {
 async function tellOnce(
   membership: OpenMembership,
   departure: Uint8Array,
-  { timeoutMs, signal }: Reach,
+  { timeoutMs, signal, sent }: Reach & { readonly sent: () => void },
 ): Promise<void> {
   const urls = await reachable(membership.urls, { timeoutMs, signal });
   const authenticator = authenticatorOf(membership.credentials);
   const connection = await dial({ urls, ca: membership.ca }, authenticator, () => AGAIN_MS);
   try {
+    sent();
     const reply = await connection.request(LOCAL.hot, departure, { timeout: REQUEST_MS });
     if (v.is(ANSWER, reply.json<unknown>())) return;
   } finally {

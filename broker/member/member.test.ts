@@ -16,14 +16,19 @@ import { MANIFEST, MANIFEST_LIMIT } from '../records/manifest.ts';
 import { createBroker } from '../server/create.ts';
 import type { Broker } from '../server/start.ts';
 import { startBroker } from '../server/start.ts';
-import { openRecord, recordContent } from '../trust/record.ts';
+import { openRecord, recordContent, signRecord } from '../trust/record.ts';
+import type { RefusalCode } from '../trust/refusal.ts';
 import type { ClustersetView, GatewayView } from '../view.ts';
 import { openCounters } from './counters.ts';
+import { authenticatorOf } from './credentials.ts';
 import { Cursor } from './cursor.ts';
+import { dial } from './link.ts';
 import type { Member } from './member.ts';
 import { openMember } from './member.ts';
 import { loadMembership } from './membership.ts';
+import { Pace } from './pace.ts';
 import { Patience } from './patience.ts';
+import { Refusals } from './refusals.ts';
 import { loadFrames, Store } from './store.ts';
 
 const SEED = 73;
@@ -444,6 +449,47 @@ test.serial(
   },
 );
 
+test.serial(
+  'openMember() judges little of what a flooding member says, its last word though, and hears the others',
+  async (t) => {
+    const { bed, east, west, edge } = await threeClusters(t);
+    const rogue = await loadMembership(join(bed.dir, 'west', 'secrets'));
+    await west.close();
+    const connection = await dial(rogue, authenticatorOf(rogue.credentials), () => 100);
+    t.teardown(() => connection.close());
+    const { cluster, account } = rogue.own;
+    const place = {
+      clusterset: rogue.pinned.clusterset,
+      cluster,
+      account,
+      kind: 'gateway',
+      slot: 'gw.0',
+      schema: 1,
+    };
+    const epoch = Date.now() * 2;
+    const before = east.member.status().accepted;
+    const times = 3000;
+    for (let version = 1; version <= times; version += 1) {
+      const content = { ...gateway(50_000 + version, 0), cidrs: [], reads: [1, 1] };
+      connection.publish(
+        'put.gw.0',
+        signRecord({ ...place, epoch, version, content }, rogue.identity, new Date()),
+      );
+    }
+    await connection.flush();
+    const ms = await (async () => {
+      const began = performance.now();
+      await edge.publish(43_002);
+      await eventually(t, () => east.sees.includes('edge:43002'), true, 3000);
+      return performance.now() - began;
+    })();
+    await eventually(t, () => east.sees, `east east:41001 edge edge:43002 west west:${50_000 + times}`);
+    const judged = east.member.status().accepted - before;
+    t.log(`${judged} of ${times} judged; somebody else was heard after ${Math.round(ms)} ms`);
+    t.true(judged < 700, `${judged} of ${times}`);
+  },
+);
+
 test.serial('publishGateway() goes on after its counters are lost', async (t) => {
   const { bed, east, west } = await threeClusters(t);
   await east.close();
@@ -602,6 +648,54 @@ test('Cursor tells a gap from a step back, and a restart from an old copy', (t) 
   cursor.caughtUp(1, 3);
   cursor.identify({ ...beacon, created: 'b', session: 's4', sessionHead: 99 });
   t.is(cursor.start, 1, 'another stream');
+});
+
+test('Pace.take() lets a burst through, then holds the newest of each subject until its turn comes', (t) => {
+  let now = 0;
+  const pace = new Pace({ perSecond: 10, burst: 2, now: () => now });
+  const bytes = (text: string): Uint8Array => Buffer.from(text);
+  const due = (): string =>
+    Array.from(pace.due(), ([subject, held]) => `${subject}=${Buffer.from(held).toString()}`).join();
+  t.true(pace.take('A', 'a.1', bytes('1')));
+  t.true(pace.take('A', 'a.1', bytes('2')));
+  t.false(pace.isHolding);
+  for (const text of ['3', '4', '5']) t.false(pace.take('A', 'a.1', bytes(text)));
+  t.false(pace.take('A', 'a.2', bytes('6')));
+  t.true(pace.take('B', 'b.1', bytes('7')), 'one account costs no other');
+  t.is(due(), '');
+  now = 100;
+  t.is(due(), 'a.1=5', 'the newest, and the subject that waits longest');
+  t.true(pace.isHolding);
+  now = 200;
+  t.false(pace.take('A', 'a.1', bytes('8')), 'nothing overtakes what is held');
+  t.is(due(), 'a.2=6');
+  now = 1000;
+  t.is(due(), 'a.1=8');
+  t.false(pace.isHolding);
+  t.true(pace.take('A', 'a.1', bytes('9')));
+});
+
+test('Refusals keeps a refusal for a minute after it was mended, but for one that only waited', (t) => {
+  let now = 0;
+  const refusals = new Refusals(log, () => now);
+  const subject = 'mc.put.A.gw.0';
+  const refused = (code: RefusalCode, reason: string, waits = false, bytes = Buffer.from(reason)): void =>
+    refusals.note({ subject, bytes, waits, verdict: { outcome: 'refused', code, reason } });
+  const said = (): string => refusals.standing.map(({ reason }) => reason).join();
+  refused('bad-signature', 'first');
+  refused('wrong-account', 'second');
+  t.is(said(), 'first', 'one reason a subject');
+  refusals.note({ subject, bytes: Buffer.from('good'), waits: false, verdict: { outcome: 'unchanged' } });
+  now = 59_999;
+  t.is(said(), 'first', 'its owner was quick, and the operator is not');
+  now = 60_000;
+  t.is(said(), '');
+  const early = Buffer.from('early');
+  refused('outside-certificate', 'early', true, early);
+  t.is(said(), 'early');
+  refusals.note({ subject, bytes: early, waits: false, verdict: { outcome: 'unchanged' } });
+  t.is(said(), '', 'its certificate came after it');
+  t.deepEqual(refusals.counts, { 'bad-signature': 1, 'wrong-account': 1, 'outside-certificate': 1 });
 });
 
 test('Patience doubles its pauses up to a limit, and forgets when all is well', (t) => {

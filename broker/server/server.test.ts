@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import test from 'ava';
 import * as fc from 'fast-check';
 import { openLog } from '#lib/log';
@@ -267,13 +268,13 @@ test('startBroker() ends a server that hangs', async (t) => {
 });
 
 test('startBroker() starts another server in place of one that hangs, and leaves one alone that only paused', async (t) => {
-  await using bed = await Bed.open({ hangMs: 5_000 });
+  await using bed = await Bed.open({ hangMs: 3_000 });
   const connection = await bed.connectMember(await bed.join('east', ['10.1.0.0/16']), { forever: true });
   const { pid = 0 } = bed.broker;
   process.kill(pid, 'SIGSTOP');
-  await sleep(4_000);
-  process.kill(pid, 'SIGCONT');
   await sleep(3_000);
+  process.kill(pid, 'SIGCONT');
+  await sleep(2_000);
   t.is(bed.broker.pid, pid, 'it only paused');
   process.kill(pid, 'SIGSTOP');
   for (let tries = 0; bed.broker.pid === pid && tries < 300; tries += 1) await sleep(100);
@@ -313,6 +314,25 @@ test('startBroker() ends the nats-server that a killed broker left behind, and n
   await using broker = await startBroker({ dir, log });
   t.not(broker.pid, orphan);
   t.false(await runs(orphan));
+});
+
+test('startBroker() writes few lines about many strangers who make its server complain', async (t) => {
+  const lines: string[] = [];
+  await using bed = await Bed.open({
+    log: openLog({ component: 'broker', destination: { write: (line) => void lines.push(line) } }),
+  });
+  const before = lines.length;
+  for (let at = 0; at < 40; at += 1) {
+    const plain = createConnection({ host: '127.0.0.1', port: bed.port });
+    await once(plain, 'data');
+    const socket = connect({ socket: plain, rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    socket.resume().write('CONNECT {}\r\nPING\r\n');
+    await once(socket, 'close');
+  }
+  await sleep(200);
+  const about = lines.slice(before).filter((line) => line.includes('nats-server says'));
+  t.true(about.length > 0 && about.length < 5, about.join(''));
 });
 
 test('startBroker() opens one port', async (t) => {

@@ -172,6 +172,17 @@ test('admit() refuses contents outside the certificate', (t) => {
     'an endpoint inside its own pods: the tunnel would swallow itself',
   );
   t.is(at('100.64.0.1'), 'outside-certificate', 'an endpoint inside the fabric');
+  for (const nobody of [
+    '127.0.0.1',
+    '0.0.0.0',
+    '169.254.1.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::1',
+    'fe80::1',
+    'ff02::1',
+  ])
+    t.is(at(nobody), 'malformed', nobody);
   t.is(at('198.51.100.7'), 'accepted');
 });
 
@@ -382,6 +393,20 @@ test('Merge.offer() ends in the same state whatever the order of arrival', (t) =
     ),
     { seed: SEED, numRuns: 120 },
   );
+});
+
+test('Merge.offer() keeps little of what one account has waiting', (t) => {
+  const set = newClusterset();
+  const merge = new Merge(set.ledger());
+  const east = set.cluster('east', 1);
+  for (let version = 1; version <= 400; version += 1) {
+    const slot = `s.${version % 64}`;
+    merge.offer(subjectOf(east.account, slot), set.gateway(east, { version, slot }));
+  }
+  const size = merge.waiting.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  t.true(size > 100_000 && size <= 128 * 1024, `${size} bytes`);
+  merge.offer(east.directory, east.bytes);
+  t.deepEqual(merge.waiting, [], 'its certificate has come');
 });
 
 test('admit() answers random and mutated bytes with a refusal, never with an exception', (t) => {
