@@ -1,4 +1,3 @@
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -247,14 +246,15 @@ test('What a thief says with a stolen membership is refused by all, reported, an
   const said = await run('west/gw-0', [process.execPath, program, 'east']);
   t.deepEqual(JSON.parse(said), { said: 9, violations: 4 });
   for (const place of ['east/gw-0', 'north/gw-0']) {
-    await eventually(t, `${place} reports what stands`, async () =>
-      /IST_RECORD_REFUSED[^}]*west[^}]*wrong-slot/.test(await conditions(place)),
-    );
+    // The first statement was replaced at once by its owner, the last stands where nobody puts anything else.
+    for (const code of ['bad-signature', 'wrong-slot']) {
+      await eventually(t, `${place} reports ${code}`, async () =>
+        new RegExp(`IST_RECORD_REFUSED[^}]*west[^}]*${code}`).test(await conditions(place)),
+      );
+    }
     const state = await stateOf(place);
-    const log = await fs.readFile(path.join(lab.home.logs, `gateway@${place.replace('/', '.')}.log`), 'utf8');
     for (const code of CODES) {
       t.regex(state, new RegExp(`"refused":\\{[^}]*"${code}":[1-9]`), `${place} counts ${code}`);
-      t.is(log.includes(`"code":"${code}"`), code !== 'older', `${place} logs ${code}`);
     }
   }
   t.deepEqual(await peers(), before);
