@@ -41,18 +41,15 @@ const HOST_NEED: Need = {
   lab: false,
 };
 
-/** What each command needs: the least, so that a demo installs nothing that it does not run. */
+const LAB_NEED: Need = { ...HOST_NEED, packaged: [...HOST, 'iperf3', 'ping'], lab: true };
+
+/** What each command needs: the least, so that a demo installs nothing that it does not run or tell people to try. */
 const NEEDS: Readonly<Record<string, Need>> = {
   unit: { ...HOST_NEED, packaged: [], wireGuard: false, distributionNats: true },
   host: HOST_NEED,
-  lab: { ...HOST_NEED, packaged: [...HOST, 'iperf3'], lab: true },
-  test: {
-    ...HOST_NEED,
-    packaged: [...HOST, 'iperf3', 'ping', 'tcpdump'],
-    distributionNats: true,
-    lab: true,
-  },
-  bench: { ...HOST_NEED, packaged: [...HOST, 'iperf3', 'ping'], lab: true },
+  lab: LAB_NEED,
+  test: { ...LAB_NEED, packaged: [...LAB_NEED.packaged, 'tcpdump'], distributionNats: true },
+  bench: LAB_NEED,
 };
 
 /** One missing thing: how to name it to a person, and how to get it. */
