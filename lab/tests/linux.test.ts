@@ -235,7 +235,7 @@ function lines(text: string): string {
   const list: unknown = Array.isArray(value) ? value : Object.values(value ?? {})[0];
   const texts = (Array.isArray(list) ? list : []).map((entry) => JSON.stringify(entry, steady));
   const isOwn = (line: string): boolean =>
-    !/"(?:fe80::[0-9a-f:]+(?<!:2)|ff00::\/8)"|"(?:33:33|01:00:5e):|"mac":"(?!02:)/.test(line);
+    !/"(?:fe80::[0-9a-f:]+(?<!:2)|ff00::\/8)"|"(?:33:33|01:00:5e):|"mac":"(?!02:73:00:)/.test(line);
   // Rules of a chain keep their order.
   const rules = texts
     .filter((line) => line.startsWith('{"rule":'))
@@ -246,7 +246,7 @@ function lines(text: string): string {
 /** Random MAC addresses of new bridges are left out, and the kernel's link-local addresses that follow from them. */
 function steady(this: unknown, key: string, value: unknown): unknown {
   if (MOVING.test(key)) return undefined;
-  if (key === 'address' && typeof value === 'string' && !value.startsWith('02:')) return undefined;
+  if (key === 'address' && typeof value === 'string' && !value.startsWith('02:73:00:')) return undefined;
   if (key !== 'addr_info' || !Array.isArray(value)) return value;
   const entries: readonly unknown[] = value;
   return entries
