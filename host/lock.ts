@@ -34,13 +34,18 @@ export async function lockHost(stateDir: string, program: string): Promise<Async
   const file = await open(join(stateDir, 'lock'), 'a+', 0o600);
   try {
     if (!(await flock(file))) throw new HostLockedError(`start ${program}`, await holder(file));
-    await file.truncate();
-    await file.write(`${program}, process ${process.pid}\n`);
+    await sign(file, `${program}, process ${process.pid}\n`).catch(() => undefined);
     return file;
   } catch (error) {
     await file.close();
     throw error;
   }
+}
+
+/** For the next who asks, and no more: a full disk does not keep a host from its lock. */
+async function sign(file: FileHandle, name: string): Promise<void> {
+  await file.truncate();
+  await file.write(name);
 }
 
 async function holder(file: FileHandle): Promise<string> {

@@ -22,9 +22,13 @@ export interface Counters {
   nextShared(slot: string, seen: Counter | undefined): Promise<Counter>;
 }
 
-/** Opens the counters; a file that cannot be read counts as lost, which only costs a new epoch. */
-export async function openCounters(path: string, now: () => Date): Promise<Counters> {
-  const held = new Map<string, Counter>(Object.entries(await load(path)));
+/** Opens the counters; a file that makes no sense is told of and counts as lost, which only costs a new epoch. */
+export async function openCounters(
+  path: string,
+  now: () => Date,
+  damaged: (error: unknown) => void = () => {},
+): Promise<Counters> {
+  const held = new Map<string, Counter>(Object.entries(await load(path, damaged)));
   const begin = (seen?: Counter): Counter => ({
     epoch: Math.max(now().getTime(), (seen?.epoch ?? -1) + 1),
     version: 1,
@@ -57,11 +61,15 @@ function after({ epoch, version }: Counter): Counter {
   return { epoch, version: version + 1 };
 }
 
-async function load(path: string): Promise<Readonly<Record<string, Counter>>> {
+async function load(
+  path: string,
+  damaged: (error: unknown) => void,
+): Promise<Readonly<Record<string, Counter>>> {
   const bytes = await readIfThere(path);
   try {
     return bytes === undefined ? {} : v.parse(SCHEMA, JSON.parse(bytes.toString('utf8')));
-  } catch {
+  } catch (error) {
+    damaged(error);
     return {};
   }
 }

@@ -65,7 +65,10 @@ export async function openMember(options: MemberOptions): Promise<Member> {
   const { secrets, state, log, now = () => new Date() } = options;
   const membership = await loadMembership(secrets);
   const knowledge = await openKnowledge({ membership, state, log });
-  const counters = await openCounters(join(state, 'counters.json'), now);
+  const path = join(state, 'counters.json');
+  const counters = await openCounters(path, now, (error) => {
+    log.warn({ path, error }, 'the counters file is damaged: own records begin a new epoch');
+  });
   return new RunningMember({ ...options, now, membership, knowledge, counters });
 }
 

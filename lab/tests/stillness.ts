@@ -18,9 +18,12 @@ nft -a -s list table inet ${NFT_TABLE}
 } | sed -E 's/_timer +[0-9.]+//g; s/unbalanced_time +[0-9.]+//'`;
 
 /** Node → what its kernel holds of ours. Counters, handshakes and times are left out. */
-export async function kernels(lab: Lab): Promise<ReadonlyMap<string, string>> {
+export async function kernels(
+  lab: Lab,
+  places = lab.nodes.map(({ place }) => place),
+): Promise<ReadonlyMap<string, string>> {
   const texts = await Promise.all(
-    lab.nodes.map(async ({ place }) => [place, await lab.place(place).exec(['sh', '-c', KERNEL])] as const),
+    places.map(async (place) => [place, await lab.place(place).exec(['sh', '-c', KERNEL])] as const),
   );
   return new Map(texts);
 }
