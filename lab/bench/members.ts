@@ -58,8 +58,11 @@ export class Clusterset {
   /** Writes the last known good of a gateway that has seen so many other clusters. */
   async remember(state: string, clusters: number): Promise<void> {
     const members = Array.from({ length: clusters }, (_, at) => this.#member(at + 2)).flat();
-    // How far the stream was read: without it, a gateway takes what it holds for a part.
-    const cursor = { subject: 'cursor', bytes: Buffer.from(JSON.stringify({ sequence: members.length })) };
+    // How far the stream was read, the own certificate included: without it, a gateway takes what it holds for a part.
+    const cursor = {
+      subject: 'cursor',
+      bytes: Buffer.from(JSON.stringify({ sequence: members.length + 1 })),
+    };
     const frames = [...members, cursor];
     await using store = new Store({ path: path.join(state, 'records'), live: () => frames });
     for (const frame of frames) store.append(frame);
