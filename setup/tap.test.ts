@@ -33,6 +33,15 @@ test('TapReader counts passed, failed and skipped tests', (t) => {
   ]);
 });
 
+test('TapReader tells what is worth repeating: failed tests with their details', (t) => {
+  const reader = new TapReader({ showPassed: true });
+  const lines = STREAM.split('\n').map((line) => reader.read(line));
+  t.deepEqual(
+    lines.filter((line) => line.isFailure).map((line) => line.text),
+    ['  ✖ apply() leaves nothing', '      name: AssertionError', '      at: x.test.ts:3'],
+  );
+});
+
 test('summarise() names skipped tests only where there are some', (t) => {
   t.is(summarise({ passed: 2, failed: 0, skipped: 0 }), '2 passed, 0 failed');
 });

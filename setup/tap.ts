@@ -28,6 +28,8 @@ export interface TapLine {
   readonly counts: Counts;
   /** Text to show; absent: nothing. */
   readonly text?: string;
+  /** Whether the text belongs to a failed test: such text is worth repeating at the end of a run. */
+  readonly isFailure: boolean;
 }
 
 /** Reads line by line; remembers only whether it is inside the details of a failed test. */
@@ -43,10 +45,11 @@ export class TapReader {
     const [, not, rest] = /^(not )?ok \d+ (?:- )?(.*)$/.exec(line) ?? [];
     if (rest === undefined) return this.#detail(line);
     this.#isFailure = not !== undefined;
-    if (not !== undefined) return { counts: { ...NOTHING, failed: 1 }, text: `  ✖ ${rest}` };
-    if (/# SKIP\b/i.test(rest)) return { counts: { ...NOTHING, skipped: 1 }, text: `  - ${rest}` };
+    const isFailure = this.#isFailure;
+    if (isFailure) return { counts: { ...NOTHING, failed: 1 }, text: `  ✖ ${rest}`, isFailure };
+    if (/# SKIP\b/i.test(rest)) return { counts: { ...NOTHING, skipped: 1 }, text: `  - ${rest}`, isFailure };
     const counts = { ...NOTHING, passed: 1 };
-    return this.#options.showPassed ? { counts, text: `  ✔ ${rest}` } : { counts };
+    return this.#options.showPassed ? { counts, text: `  ✔ ${rest}`, isFailure } : { counts, isFailure };
   }
 
   #detail(line: string): TapLine {
@@ -55,6 +58,7 @@ export class TapReader {
         line,
       );
     const isShown = !isFrame && (this.#isFailure || /^\s*# /.test(line));
-    return isShown ? { counts: NOTHING, text: `  ${line}` } : { counts: NOTHING };
+    const isFailure = this.#isFailure && isShown;
+    return isShown ? { counts: NOTHING, text: `  ${line}`, isFailure } : { counts: NOTHING, isFailure };
   }
 }

@@ -24,7 +24,13 @@ function interruption(): AbortSignal {
   return controller.signal;
 }
 
-async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Counts> {
+interface Outcome {
+  readonly counts: Counts;
+  /** The lines about failed tests, to be repeated where a reader of a long run looks: at its end. */
+  readonly failures: readonly string[];
+}
+
+async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(tier.timeoutMinutes * 60_000)]);
   const child = spawn(process.execPath, [AVA, '--tap', ...tier.ava, ...patterns], {
     cwd: root,
@@ -32,32 +38,34 @@ async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSig
   });
   limit.addEventListener('abort', () => child.kill('SIGTERM'));
   const reader = new TapReader(tier);
+  const failures: string[] = [];
   let counts = NOTHING;
   for await (const line of createInterface({ input: child.stdout })) {
-    const { counts: more, text } = reader.read(line);
+    const { counts: more, text, isFailure } = reader.read(line);
     counts = addCounts(counts, more);
     if (text !== undefined) print(text);
+    if (text !== undefined && isFailure) failures.push(text);
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   if (limit.aborted)
     print(`  ✖ ${signal.aborted ? 'interrupted' : `not done after ${tier.timeoutMinutes} minutes`}`);
-  const isFailure = limit.aborted || (child.exitCode !== 0 && counts.failed === 0);
-  return isFailure ? addCounts(counts, { ...NOTHING, failed: 1 }) : counts;
+  const isBroken = limit.aborted || (child.exitCode !== 0 && counts.failed === 0);
+  return { counts: isBroken ? addCounts(counts, { ...NOTHING, failed: 1 }) : counts, failures };
 }
 
-async function attempt(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Counts> {
+async function attempt(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
   const obstacle = await tier.prepare();
   if (obstacle === undefined) {
     print(`Tier ${tier.name}`);
     const started = performance.now();
-    const counts = await runTier(tier, patterns, signal);
-    print(`  ${summarise(counts)} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
-    return counts;
+    const outcome = await runTier(tier, patterns, signal);
+    print(`  ${summarise(outcome.counts)} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+    return outcome;
   }
   print(`Tier ${tier.name} skipped: ${obstacle}`);
   const isCi = process.env['CI'] === 'true';
   if (isCi) print('  ✖ a skipped tier is a failure where CI=true');
-  return isCi ? { ...NOTHING, failed: 1 } : NOTHING;
+  return { counts: isCi ? { ...NOTHING, failed: 1 } : NOTHING, failures: [] };
 }
 
 /** `npm test -- unit`, `npm test -- lab 'lab/tests/join*'`: one tier, and files of it. */
@@ -68,9 +76,14 @@ function select(args: readonly string[]): readonly [tiers: readonly Tier[], patt
 
 const signal = interruption();
 const [tiers, patterns] = select(process.argv.slice(2));
+const failures: string[] = [];
 let total = NOTHING;
 for (const tier of tiers) {
-  if (!signal.aborted) total = addCounts(total, await attempt(tier, patterns, signal));
+  if (signal.aborted) break;
+  const outcome = await attempt(tier, patterns, signal);
+  total = addCounts(total, outcome.counts);
+  failures.push(...outcome.failures);
 }
+if (failures.length > 0) print(['What failed, once more:', ...failures].join('\n'));
 if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
 print(summarise(total));
