@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { addCounts, NOTHING, summarise, TapReader } from './tap.ts';
 import type { Counts } from './tap.ts';
 import { TIERS } from './tiers.ts';
@@ -30,6 +31,21 @@ interface Outcome {
   readonly failures: readonly string[];
 }
 
+/** Shows what a tier's tests say while they say it. */
+async function relay(stream: Readable, tier: Tier): Promise<Outcome> {
+  const reader = new TapReader(tier);
+  const failures: string[] = [];
+  let counts = NOTHING;
+  for await (const line of createInterface({ input: stream })) {
+    const { counts: more, text, isFailure } = reader.read(line);
+    counts = addCounts(counts, more);
+    if (text === undefined) continue;
+    print(text);
+    if (isFailure) failures.push(text);
+  }
+  return { counts, failures };
+}
+
 async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(tier.timeoutMinutes * 60_000)]);
   const child = spawn(process.execPath, [AVA, '--tap', ...tier.ava, ...patterns], {
@@ -37,15 +53,7 @@ async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSig
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   limit.addEventListener('abort', () => child.kill('SIGTERM'));
-  const reader = new TapReader(tier);
-  const failures: string[] = [];
-  let counts = NOTHING;
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { counts: more, text, isFailure } = reader.read(line);
-    counts = addCounts(counts, more);
-    if (text !== undefined) print(text);
-    if (text !== undefined && isFailure) failures.push(text);
-  }
+  const { counts, failures } = await relay(child.stdout, tier);
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   if (limit.aborted)
     print(`  ✖ ${signal.aborted ? 'interrupted' : `not done after ${tier.timeoutMinutes} minutes`}`);
