@@ -76,6 +76,13 @@ async function installOnce(prefix: readonly string[], packages: readonly string[
   }
 }
 
+/** Reads the package lists anew. */
+export async function updateLists(): Promise<void> {
+  const prefix = await elevation();
+  if (prefix === undefined) throw new Error('the package lists are old, and reading them anew needs root');
+  await system(prefix, UPDATE);
+}
+
 /** @throws {SetupError} that says what to type instead */
 export async function installPackages(packages: readonly string[]): Promise<void> {
   if ((await findProgram('apt-get')) === undefined) {

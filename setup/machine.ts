@@ -18,6 +18,13 @@ export async function findUserObstacle(): Promise<string | undefined> {
     : 'the system allows no network namespaces, even to root. In a container: give it --privileged';
 }
 
+/** Why this user on this machine can have no virtual machine, if so. */
+export function findVmObstacle(): string | undefined {
+  if (process.platform !== 'linux') return 'it shares the root of this machine, which has to be Linux';
+  if (process.arch !== 'x64') return `there is a recipe for x64 alone, and this machine is ${process.arch}`;
+  return process.getuid?.() === 0 ? undefined : 'sharing the root of this machine with it needs root';
+}
+
 /** The same command by sudo, which keeps neither the PATH on which Node may be nor anything else. */
 async function asRoot(): Promise<string> {
   const command = `npm run ${process.env['npm_lifecycle_event'] ?? 'demo'}`;

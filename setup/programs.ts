@@ -4,8 +4,9 @@ import { createInterface } from 'node:readline/promises';
 import process from 'node:process';
 import { aptCommand, installPackages } from './debian.ts';
 import { fetchDistributionNats, fetchNatsServer, fetchWireGuard } from './fetch.ts';
-import { findProgram, hasKernelWireGuard, hasNatsServer, hasPip } from './find.ts';
-import { findLabObstacle, findUserObstacle } from './machine.ts';
+import { findProgram, findVirtiofsd, hasKernelWireGuard, hasNatsServer, hasPip } from './find.ts';
+import { fetchKernel, findKernel } from './kernel.ts';
+import { findLabObstacle, findUserObstacle, findVmObstacle } from './machine.ts';
 import { SetupError, say } from './say.ts';
 
 /** Program → the Debian package that has it. */
@@ -17,6 +18,7 @@ const PACKAGES = {
   iperf3: 'iperf3',
   ping: 'iputils-ping',
   tcpdump: 'tcpdump',
+  modprobe: 'kmod',
 } as const;
 
 type Packaged = keyof typeof PACKAGES;
@@ -27,8 +29,8 @@ interface Need {
   readonly wireGuard: boolean;
   /** Also an old nats-server, from the distribution. */
   readonly distributionNats: boolean;
-  /** It makes network namespaces: a machine or a user that cannot is told before anything is installed. */
-  readonly lab: boolean;
+  /** It makes network namespaces, here or in a virtual machine: a machine or a user that cannot is told before anything is installed. */
+  readonly lab: 'here' | 'vm' | 'no';
 }
 
 const HOST: readonly Packaged[] = ['ip', 'nft', 'wg', 'sysctl'];
@@ -38,17 +40,25 @@ const HOST_NEED: Need = {
   natsServer: true,
   wireGuard: true,
   distributionNats: false,
-  lab: false,
+  lab: 'no',
 };
 
-const LAB_NEED: Need = { ...HOST_NEED, packaged: [...HOST, 'iperf3', 'ping'], lab: true };
+const LAB_NEED: Need = { ...HOST_NEED, packaged: [...HOST, 'iperf3', 'ping'], lab: 'here' };
+
+const TEST_NEED: Need = {
+  ...LAB_NEED,
+  packaged: [...LAB_NEED.packaged, 'tcpdump'],
+  distributionNats: true,
+};
 
 /** What each command needs: the least, so that a demo installs nothing that it does not run or tell people to try. */
 const NEEDS: Readonly<Record<string, Need>> = {
   unit: { ...HOST_NEED, packaged: [], wireGuard: false, distributionNats: true },
   host: HOST_NEED,
   lab: LAB_NEED,
-  test: { ...LAB_NEED, packaged: [...LAB_NEED.packaged, 'tcpdump'], distributionNats: true },
+  test: TEST_NEED,
+  // A virtual machine sees this machine's programs, and brings a kernel that has WireGuard.
+  vm: { ...TEST_NEED, packaged: [...TEST_NEED.packaged, 'modprobe'], wireGuard: false, lab: 'vm' },
   bench: LAB_NEED,
 };
 
@@ -105,6 +115,24 @@ async function distributionNatsStep(): Promise<Step | undefined> {
   return { text, isSystemWide: false, isOptional: true, take: fetchDistributionNats };
 }
 
+/** QEMU and the daemon that shares the root with it: a package of their own in newer distributions, one of QEMU's in older ones. */
+async function qemuStep(): Promise<Step | undefined> {
+  const hasQemu = (await findProgram('qemu-system-x86_64')) !== undefined;
+  if (hasQemu && (await findVirtiofsd()) !== undefined) return undefined;
+  const text = `QEMU, for tests on a stock kernel (${aptCommand(['qemu-system-x86'])}, also virtiofsd where it is a package)`;
+  const take = async (): Promise<void> => {
+    if (!hasQemu) await installPackages(['qemu-system-x86']);
+    if ((await findVirtiofsd()) === undefined) await installPackages(['virtiofsd']);
+  };
+  return { text, isSystemWide: true, isOptional: false, take };
+}
+
+async function kernelStep(): Promise<Step | undefined> {
+  if ((await findKernel()) !== undefined) return undefined;
+  const text = "the distribution's kernel into .cache/kernel (about 100 MB; it is not installed)";
+  return { text, isSystemWide: false, isOptional: false, take: fetchKernel };
+}
+
 async function missingSteps(need: Need): Promise<readonly Step[]> {
   const needsNats = need.natsServer && !(await hasNatsServer());
   const steps = [
@@ -112,6 +140,7 @@ async function missingSteps(need: Need): Promise<readonly Step[]> {
     need.wireGuard ? await wireGuardStep() : undefined,
     needsNats ? NATS_STEP : undefined,
     need.distributionNats ? await distributionNatsStep() : undefined,
+    ...(need.lab === 'vm' ? [await qemuStep(), await kernelStep()] : []),
   ];
   return steps.filter((step) => step !== undefined);
 }
@@ -160,19 +189,20 @@ async function take(steps: readonly Step[]): Promise<void> {
 /**
  * Makes sure that the programs of a group are on PATH, and that this user on this machine can use them. Silent when all is well.
  *
- * @param group `unit`, `host`, `lab`, `test` or `bench`
+ * @param group `unit`, `host`, `lab`, `test`, `vm` or `bench`
  * @throws {SetupError} with everything that is missing and what to do about it
  */
 export async function ensurePrograms(group: string): Promise<void> {
   const need = NEEDS[group];
   if (need === undefined)
     throw new RangeError(`Cannot set up "${group}": it is none of ${Object.keys(NEEDS).join(', ')}`);
-  stopAt(need.lab ? await findUserObstacle() : undefined);
+  stopAt('lab', need.lab === 'here' ? await findUserObstacle() : undefined);
+  stopAt('virtual machine', need.lab === 'vm' ? findVmObstacle() : undefined);
   const steps = await missingSteps(need);
   if (steps.length > 0) await take(steps);
-  stopAt(need.lab ? await findLabObstacle() : undefined);
+  stopAt('lab', need.lab === 'here' ? await findLabObstacle() : undefined);
 }
 
-function stopAt(obstacle: string | undefined): void {
-  if (obstacle !== undefined) throw new SetupError(`Cannot build a lab here: ${obstacle}`);
+function stopAt(what: string, obstacle: string | undefined): void {
+  if (obstacle !== undefined) throw new SetupError(`Cannot build a ${what} here: ${obstacle}`);
 }
