@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import process from 'node:process';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { openLog, Sparing } from '#lib/log';
 import type { LogOptions } from '#lib/log';
@@ -64,4 +67,15 @@ test('Sparing.ask() lets one line a period through about each thing, and counts 
   t.deepEqual(sparing.ask('a'), { held: 3 });
   t.deepEqual(sparing.ask('c'), { held: 0 }, 'one too many');
   t.is(sparing.ask('d'), undefined, 'all that are too many are one');
+});
+
+test('openLog() outlives a standard output that takes nothing, as a file on a full disk', async (t) => {
+  const program = `
+    import { openLog } from '#lib/log';
+    const log = openLog({ component: 'test' });
+    for (let line = 0; line < 1000; line += 1) log.info('more');
+    process.stderr.write('alive');`;
+  const argv = ['-c', 'exec "$0" --input-type=module -e "$1" > /dev/full', process.execPath, program];
+  const { stderr } = await promisify(execFile)('sh', argv, { cwd: import.meta.dirname });
+  t.is(stderr, 'alive');
 });

@@ -48,6 +48,16 @@ export function openLog({ component, level = 'info', destination, now = () => ne
       serializers: { error: stdSerializers.err },
       redact: { paths: DEPTHS.flatMap((depth) => SECRETS.map((name) => depth + name)), censor: '[redacted]' },
     },
-    destination ?? pino.destination({ fd: 1, sync: true }),
+    destination ?? standardOutput(),
   );
+}
+
+/** Bytes of lines that wait for a disk with room; what comes on top is lost. */
+const WAITING = 1024 * 1024;
+
+/** A file on a full disk takes no line, and is no reason for a daemon to die. */
+function standardOutput(): { write(line: string): void } {
+  const output = pino.destination({ fd: 1, sync: true, maxLength: WAITING });
+  output.on('error', () => {});
+  return output;
 }
