@@ -1,41 +1,44 @@
 // Removes a lab, whatever state it was left in: everything is found by name.
 
 import fs from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runCommand } from '#lib/linux';
 import { isGone, netnsOf } from './enter.ts';
 import { Home, LABS, NETNS, namespacesOf } from './home.ts';
 
-/** What was there to remove. */
-export interface Destroyed {
-  readonly processes: number;
-  readonly namespaces: number;
-}
-
 /**
  * Ends every process inside the lab's namespaces, then deletes these, then the lab's files.
  * Nothing is remembered from when it was built, so a lab whose builder was killed goes the same way.
  */
-export async function destroy(lab: string): Promise<Destroyed> {
+export async function destroy(lab: string): Promise<void> {
+  const { root } = new Home(lab);
   const names = await namespacesOf(lab);
+  await using held = new AsyncDisposableStack();
   // Open files keep the namespaces' inode numbers from being given to anybody else's while processes are chosen by them.
-  const files = await Promise.all(names.map((name) => fs.open(`${NETNS}/${name}`)));
+  const files = await Promise.all(names.map((name) => openIfThere(`${NETNS}/${name}`)));
+  const inodes = files.flatMap((file) => (file === undefined ? [] : held.use(file).stat()));
+  const ours = new Set((await Promise.all(inodes)).map((stat) => stat.ino));
+  await endProcesses(ours);
+  await removeNames(lab, names);
+  // Whoever was on its way in when the first were ended.
+  await endProcesses(ours);
+  await fs.rm(root, { recursive: true, force: true });
+  await fs.rmdir(LABS).catch(() => {});
+}
+
+/** Another `down` of the same lab may be at work. */
+async function openIfThere(file: string): Promise<FileHandle | undefined> {
   try {
-    const ours = new Set((await Promise.all(files.map((file) => file.stat()))).map((stat) => stat.ino));
-    const before = await endProcesses(ours);
-    await removeNames(lab, names);
-    // Whoever was on its way in when the first were ended.
-    const after = await endProcesses(ours);
-    await fs.rm(new Home(lab).root, { recursive: true, force: true });
-    await fs.rmdir(LABS).catch(() => {});
-    return { processes: before + after, namespaces: names.length };
-  } finally {
-    await Promise.all(files.map((file) => file.close()));
+    return await fs.open(file);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
   }
 }
 
-/** Another `down` of the same lab may be at work: what counts is that the names are gone. */
+/** Here as well: what counts is that the names are gone. */
 async function removeNames(lab: string, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   try {
@@ -47,12 +50,11 @@ async function removeNames(lab: string, names: readonly string[]): Promise<void>
   }
 }
 
-async function endProcesses(ours: ReadonlySet<number>): Promise<number> {
-  const ended = new Set<number>();
+async function endProcesses(ours: ReadonlySet<number>): Promise<void> {
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(5)) {
     const pids = await processesIn(ours);
-    if (pids.length === 0) return ended.size;
-    for (const pid of pids) if (signal(pid, 'SIGKILL')) ended.add(pid);
+    if (pids.length === 0) return;
+    for (const pid of pids) signal(pid, 'SIGKILL');
   }
   throw new Error(`Cannot remove the lab: processes ${(await processesIn(ours)).join(', ')} do not end`);
 }
@@ -64,12 +66,11 @@ export async function processesIn(namespaces: ReadonlySet<number>): Promise<numb
   return pids.filter((_, at) => inside[at]);
 }
 
-/** Whether there still was such a process. */
-export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+/** Signals a process, if it still is there. */
+export function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    return process.kill(pid, name);
+    process.kill(pid, name);
   } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
+    if (!isGone(error)) throw error;
   }
 }

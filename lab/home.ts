@@ -2,6 +2,7 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { LABEL, NO_LABEL } from './scenario.ts';
 
 /** Directory of all labs. Below /run, because nothing in it outlives the namespaces. */
 export const LABS = '/run/isthmus-lab';
@@ -24,7 +25,9 @@ export class Home {
   readonly lab: string;
   readonly root: string;
 
+  /** @throws {SyntaxError} for what is no name of a lab: it becomes part of paths that are removed with all that is in them */
   constructor(lab: string) {
+    if (!LABEL.test(lab)) throw new SyntaxError(`Cannot use "${lab}" as a lab's name: it ${NO_LABEL}`);
     this.lab = lab;
     this.root = path.join(LABS, lab);
   }
@@ -102,7 +105,8 @@ export async function labNames(): Promise<string[]> {
     const [prefix, lab, place] = name.split('.');
     return `${prefix}.` === PREFIX && lab !== undefined && place !== undefined ? [lab] : [];
   });
-  return [...new Set([...named, ...(await entries(LABS))])].sort();
+  const names = new Set([...named, ...(await entries(LABS))]);
+  return [...names].filter((name) => LABEL.test(name)).sort();
 }
 
 /** Whether somebody means to come back to that lab. */
@@ -110,11 +114,30 @@ export async function isKept(lab: string): Promise<boolean> {
   return (await entries(new Home(lab).root)).includes('kept');
 }
 
+/** Takes the lab's name by making its directory: of two that build one at the same time, the first has it. */
+export async function takeName({ root }: Home): Promise<boolean> {
+  for (;;) {
+    await fs.mkdir(LABS, { recursive: true });
+    try {
+      await fs.mkdir(root);
+      return true;
+    } catch (error) {
+      if (isError(error, 'EEXIST')) return false;
+      // The end of the last lab has removed the directory of all.
+      if (!isError(error, 'ENOENT')) throw error;
+    }
+  }
+}
+
 async function entries(directory: string): Promise<string[]> {
   try {
     return await fs.readdir(directory);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (isError(error, 'ENOENT')) return [];
     throw error;
   }
+}
+
+function isError(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -7,7 +7,7 @@ import { build } from './build.ts';
 import { destroy } from './destroy.ts';
 import { waitForEnd } from './ends.ts';
 import { entry, runIn, writeEntryScript } from './enter.ts';
-import { Home, labNames } from './home.ts';
+import { Home, labNames, takeName } from './home.ts';
 import { lastWords } from './last-words.ts';
 import { layout, type LabEnd, type LabNode, type LabSite, type Layout } from './layout.ts';
 import {
@@ -83,7 +83,7 @@ export class Lab implements AsyncDisposable {
   static async up(input: ScenarioInput, options: UpOptions = {}): Promise<Lab> {
     const scenario = checkScenario(input);
     const lab = new Lab(new Home(options.name ?? scenario.name), layout(scenario));
-    if ((await labNames()).includes(lab.name))
+    if ((await labNames()).includes(lab.name) || !(await takeName(lab.home)))
       throw new Error(
         `Cannot build lab "${lab.name}": there is one of that name. Remove it: npm run lab -- down ${lab.name}`,
       );

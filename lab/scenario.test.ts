@@ -2,7 +2,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import { both, lanAddress, nodePods, sitePods, uplink } from './addresses.ts';
+import { Home } from './home.ts';
 import { endpointOf, layout } from './layout.ts';
+import { check } from './pod/check.ts';
 import { checkScenario, parseScenario } from './scenario.ts';
 
 const directory = path.join(import.meta.dirname, 'scenarios');
@@ -35,6 +37,7 @@ test(
   'sites: { broker: }',
   /"broker"/,
 );
+test('parseScenario() refuses a site that has the name of a device', refused, 'sites: { lo: }', /"lo"/);
 test(
   'parseScenario() refuses nine gateways',
   refused,
@@ -95,4 +98,16 @@ test('endpointOf() is the address that others reach: none behind a router that l
       undefined,
     ],
   ]);
+});
+
+test('Home refuses a name by which other directories than a lab’s would be removed', (t) => {
+  t.is(new Home('demo-2').root, '/run/isthmus-lab/demo-2');
+  for (const name of ['', '.', '..', '../..', 'a/b', 'a.b', 'sixteen-letters-'])
+    t.throws(() => new Home(name), { instanceOf: SyntaxError, message: /is not a label/ }, name);
+});
+
+test('check() says why an address cannot even be asked, over UDP as well', async (t) => {
+  // A broadcast address needs a permission that the socket does not have.
+  const wanted = { protocol: 'udp', address: '255.255.255.255', timeoutMs: 2000 } as const;
+  t.deepEqual(await check(wanted), { error: 'EACCES' });
 });

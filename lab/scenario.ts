@@ -5,13 +5,11 @@ import { MAX_GATEWAYS, MAX_LANES, WIREGUARD_BASE_PORT, WIREGUARD_PORTS } from '#
 import * as v from 'valibot';
 import { isMap, parseDocument } from 'yaml';
 
-const label = v.pipe(
-  v.string(),
-  v.regex(
-    /^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/,
-    'is not a label of at most 15 lower case letters, digits and hyphens',
-  ),
-);
+/** Names of labs and of sites: short enough for a device's name, and never a path. */
+export const LABEL = /^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/;
+export const NO_LABEL = 'is not a label of at most 15 lower case letters, digits and hyphens';
+
+const label = v.pipe(v.string(), v.regex(LABEL, NO_LABEL));
 const count = (least: number, most: number, standard: number) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), standard);
 const families = v.optional(v.picklist(['v4', 'v6', 'dual']), 'dual');
@@ -60,7 +58,8 @@ export type Scenario = v.InferOutput<typeof scenarioSchema>;
 /** The same with defaults left out, for scenarios written in code. */
 export type ScenarioInput = v.InferInput<typeof scenarioSchema>;
 
-const RESERVED = new Set(['internet', 'broker']);
+/** Places of the lab's own, and what the kernel calls devices of its own: the internet's end of a site's line is called as the site is. */
+const RESERVED = new Set(['internet', 'broker', 'lo', 'all', 'default']);
 
 /**
  * Checks a scenario that was made in code.
