@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs/promises';
+import os from 'node:os';
 import process from 'node:process';
 import { Command } from 'commander';
 import { labNames } from './home.ts';
@@ -38,8 +39,11 @@ async function up(file: string, options: { name?: string; bare?: boolean }): Pro
 }
 
 async function down(names: readonly string[], options: { all?: boolean }): Promise<void> {
-  const chosen =
-    options.all === true ? await labNames() : names.length > 0 ? names : [await choose(undefined)];
+  const known = await labNames();
+  const chosen = options.all === true ? known : names.length > 0 ? names : [await choose(undefined)];
+  const unknown = chosen.find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new Error(`Cannot remove lab "${unknown}": there is none. What there is: npm run lab -- list`);
   for (const name of chosen) await Lab.down(name);
   say(`Removed: ${chosen.join(', ') || 'nothing'}`);
 }
@@ -54,7 +58,11 @@ async function exec(place: string, argv: readonly string[], options: { lab?: str
   const ignore = (): void => {};
   process.on('SIGINT', ignore);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  child.on('error', reject).on('close', (code, signal) => resolve(code ?? (signal === null ? 1 : 128)));
+  child
+    .on('error', reject)
+    .on('close', (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal])),
+    );
   process.exitCode = await promise;
   process.off('SIGINT', ignore);
 }

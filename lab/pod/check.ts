@@ -42,7 +42,10 @@ function overUdp(wanted: Check, resolve: Resolve): { close(): void } {
   const rounds = new Rounds(() => socket.send('.'));
   socket.on('message', (chunk) => rounds.back(chunk.toString(), resolve));
   socket.on('error', (error) => resolve({ error: codeOf(error) }));
-  socket.connect(WHO_PORT, wanted.address, () => rounds.next());
+  // Called in either case: an address that no route leads to is refused here already.
+  socket.connect(WHO_PORT, wanted.address, (error?: Error) =>
+    error === undefined ? rounds.next() : resolve({ error: codeOf(error) }),
+  );
   return { close: () => socket.close() };
 }
 
