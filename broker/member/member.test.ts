@@ -675,6 +675,21 @@ test('Pace.take() lets a burst through, then holds the newest of each subject un
   t.true(pace.take('A', 'a.1', bytes('9')));
 });
 
+test('Pace.take() remembers no more accounts and subjects than a clusterset has, whatever a broker invents', (t) => {
+  let now = 0;
+  const pace = new Pace({ perSecond: 10, burst: 1, accounts: 2, subjects: 2, now: () => now });
+  const bytes = Buffer.from('1');
+  const taken = ['A', 'B', 'C', 'D'].map((account) => pace.take(account, 'a.0', bytes));
+  t.deepEqual(taken, [true, true, true, false], 'C and D are one');
+  for (const subject of ['a.1', 'a.2', 'a.3']) t.false(pace.take('A', subject, bytes));
+  const given: string[] = [];
+  while (pace.isHolding) {
+    now += 100;
+    given.push(...Array.from(pace.due(), ([subject]) => subject));
+  }
+  t.deepEqual(given, ['a.1', 'a.0', 'a.2']);
+});
+
 test('Refusals keeps a refusal for a minute after it was mended, but for one that only waited', (t) => {
   let now = 0;
   const refusals = new Refusals(log, () => now);
