@@ -2,8 +2,8 @@
 
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { applyState, cleanState } from '#lib/linux';
-import type { Failure, Run } from '#lib/linux';
+import { applyState, changeState, cleanState } from '#lib/linux';
+import type { Applied, Changes, Failure, Run } from '#lib/linux';
 import { applyDevices, changeDevices } from '#lib/wireguard';
 import type { DeviceConfig, DevicesApplied, PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
@@ -36,30 +36,32 @@ export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOpti
   const { stateDir, wireguard } = options;
   const network = await applyState(run, plan.network, { stateDir, wireguard });
   const configs = deviceConfigs(plan, options.keys);
-  const devices = peersApplied(configs, await applyDevices(run, configs, { before: options.before ?? [] }));
-  const outcomes = [network.outcome, devices.outcome];
-  const outcome = (['incomplete', 'changed'] as const).find((each) => outcomes.includes(each)) ?? 'unchanged';
-  return { ...devices, outcome, failures: [...network.failures, ...devices.failures] };
+  return together(network, configs, await applyDevices(run, configs, { before: options.before ?? [] }));
 }
 
-/** The part of a plan that is WireGuard's, on devices that are known to hold `before`: nothing is read. */
-export async function changePeers(
-  run: Run,
-  devices: readonly DeviceConfig[],
-  before: readonly DeviceConfig[],
-): Promise<AppliedPlan> {
-  return peersApplied(devices, await changeDevices(run, devices, before));
+/** What leads from a plan that stands to the next one. */
+export interface PlanChange {
+  /** From `changesBetween`. */
+  readonly network: Changes;
+  readonly before: readonly DeviceConfig[];
+  readonly devices: readonly DeviceConfig[];
 }
 
-function peersApplied(
+/** As {@link applyPlan}, on a host that is known to hold the plan before: nothing is read. */
+export async function changePlan(run: Run, { network, before, devices }: PlanChange): Promise<AppliedPlan> {
+  const changed = await changeState(run, network);
+  return together(changed, devices, await changeDevices(run, devices, before));
+}
+
+function together(
+  network: Pick<Applied, 'outcome' | 'failures'>,
   devices: readonly DeviceConfig[],
-  { outcome, failures }: Pick<DevicesApplied, 'outcome' | 'failures'>,
+  peers: Pick<DevicesApplied, 'outcome' | 'failures'>,
 ): AppliedPlan {
-  return {
-    outcome,
-    devices,
-    failures: failures.map(({ message }) => ({ what: 'WireGuard', reason: message })),
-  };
+  const outcomes = [network.outcome, peers.outcome];
+  const outcome = (['incomplete', 'changed'] as const).find((each) => outcomes.includes(each)) ?? 'unchanged';
+  const failed = peers.failures.map(({ message }) => ({ what: 'WireGuard', reason: message }));
+  return { outcome, devices, failures: [...network.failures, ...failed] };
 }
 
 /** What WireGuard's devices should hold; a device whose lane has no key is left out. */

@@ -4,9 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { parseAddress } from '#lib/ip';
+import { METRIC_UNREACHABLE, TABLE_HERE } from '#lib/constants';
+import { parseAddress, parseCidr } from '#lib/ip';
 import { EMPTY_STATE } from '#lib/linux';
-import type { Command, Run } from '#lib/linux';
+import type { Command, Route, Run } from '#lib/linux';
 import { PrivateKey } from '#lib/wireguard';
 import type { PeerConfig } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
@@ -119,7 +120,53 @@ test('HostKeeper tries again what is incomplete, ever more slowly', async (t) =>
   }
   t.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   await own.hold(plan([]), [OWN]);
+  t.is(own.restMs, 0);
+  await own.hold(plan([]), [OWN]);
   t.is(own.restMs, 30_000);
+});
+
+const far = (id: number): Route => ({
+  kind: 'unreachable',
+  destination: parseCidr(`10.${id}.0.0/16`),
+  table: TABLE_HERE,
+  metric: METRIC_UNREACHABLE,
+});
+
+function routed(routes: readonly Route[]): HostPlan {
+  return { ...plan([]), network: { ...EMPTY_STATE, routes } };
+}
+
+test('HostKeeper changes routes by one command, without looking, and looks when it is calm', async (t) => {
+  const { kernel, keeper: own, clock } = await keeper(t);
+  await own.hold(routed([]), [OWN]);
+  kernel.take();
+  t.is((await own.hold(routed([far(2)]), [OWN])).outcome, 'changed');
+  t.is(kernel.take(), 'ip -force -batch -');
+  own.noticed('ours');
+  clock.now = 900;
+  t.is((await own.hold(routed([]), [OWN])).outcome, 'changed');
+  own.noticed('ours');
+  t.is(own.restMs, 1000);
+});
+
+test('HostKeeper makes a change before a look that is due, but not for ever', async (t) => {
+  const { kernel, keeper: own, clock } = await keeper(t);
+  await own.hold(routed([]), [OWN]);
+  kernel.take();
+  own.noticed('damage');
+  await own.hold(routed([far(2)]), [OWN]);
+  t.is(kernel.take(), 'ip -force -batch -');
+  t.is(own.restMs, 0);
+  clock.now = 1001;
+  await own.hold(routed([far(3)]), [OWN]);
+  t.regex(kernel.take(), /^nft -s -j/m);
+});
+
+test('HostKeeper looks at least every 5 s at what never becomes calm', async (t) => {
+  const { keeper: own, clock } = await keeper(t);
+  await own.hold(plan([]), [OWN]);
+  for (; clock.now < 4500; clock.now += 500) own.noticed('ours');
+  t.is(own.restMs, 500);
 });
 
 test('HostKeeper looks again after a failure', async (t) => {

@@ -1,11 +1,11 @@
 // Holds one host to one plan after another, and looks at the kernel only when it may differ.
 
-import { isDeepStrictEqual } from 'node:util';
+import { changesBetween, hasChanges } from '#lib/linux';
 import type { NetworkState, Run } from '#lib/linux';
 import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
-import { applyPlan, changePeers, deviceConfigs } from './apply.ts';
-import type { AppliedPlan } from './apply.ts';
+import { applyPlan, changePlan, deviceConfigs } from './apply.ts';
+import type { AppliedPlan, PlanChange } from './apply.ts';
 import type { KernelChange } from './monitor.ts';
 
 export interface KeeperOptions {
@@ -19,8 +19,12 @@ export interface KeeperOptions {
 
 /** Milliseconds between looks that nothing asked for: what no monitor tells is found by then. */
 const LOOK_MS = 30_000;
-/** Milliseconds until what was changed, most often by ourselves, is looked at again. */
-const VERIFY_MS = 1000;
+/** Milliseconds of calm after which what was changed, most often by ourselves, is looked at again. */
+const CALM_MS = 1000;
+/** Milliseconds within which it is looked at all the same. */
+const RESTLESS_MS = 5000;
+/** Milliseconds that a due look waits for changes: these are what packets wait for. */
+const PATIENCE_MS = 1000;
 
 /** The plan that was applied last, and when the kernel has to be looked at again. */
 interface Held {
@@ -28,12 +32,17 @@ interface Held {
   readonly applied: AppliedPlan;
 }
 
-/** One host's keeper. A kernel that nothing has happened to holds what was put there: a plan that wants the same costs nothing. */
+/**
+ * One host's keeper. A kernel that nothing has happened to holds what was put there: a plan that wants the same costs
+ * nothing, and one that leads packets elsewhere costs one command a program, without a look before.
+ */
 export class HostKeeper {
   readonly #options: Required<KeeperOptions>;
   #held: Held | undefined;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds: when the kernel is looked at, whatever happens. */
   #lookAt = 0;
+  /** The first and the last change of ours that the kernel told of since the last look. */
+  #restless: { readonly from: number; readonly to: number } | undefined;
   /** Applications in a row that were incomplete: each waits twice as long for the next as the one before. */
   #incomplete = 0;
 
@@ -48,12 +57,14 @@ export class HostKeeper {
 
   /** Milliseconds until {@link hold} has to be called again at the latest. */
   get restMs(): number {
-    return Math.max(0, this.#lookAt - this.#options.now());
+    return Math.max(0, this.#dueAt - this.#options.now());
   }
 
   /** The kernel says that something changed. */
   noticed(what: KernelChange): void {
-    this.#lookWithin(what === 'ours' ? VERIFY_MS : 0);
+    const now = this.#options.now();
+    if (what === 'ours') this.#restless = { from: this.#restless?.from ?? now, to: now };
+    else this.#lookWithin(0);
   }
 
   /**
@@ -74,12 +85,32 @@ export class HostKeeper {
   async hold(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
     const held = this.#held;
     const devices = deviceConfigs(plan, keys);
-    if (held === undefined || this.restMs === 0 || !isSameNetwork(held.network, plan.network)) {
-      return await this.#apply(plan, keys);
-    }
+    const isLate = this.#options.now() - this.#dueAt > PATIENCE_MS;
+    const network = held === undefined || isLate ? undefined : changesBetween(held.network, plan.network);
+    if (held === undefined || network === undefined) return await this.#apply(plan, keys);
     const before = held.applied.devices;
-    if (isSameList(before, devices, isSameDevice)) return { ...held.applied, outcome: 'unchanged' };
-    return this.#remember(plan, await changePeers(this.#options.run, devices, before));
+    if (!hasChanges(network) && isSameList(before, devices, isSameDevice)) {
+      return this.restMs === 0 ? await this.#apply(plan, keys) : { ...held.applied, outcome: 'unchanged' };
+    }
+    return await this.#change(plan, { network, before, devices });
+  }
+
+  get #dueAt(): number {
+    if (this.#restless === undefined) return this.#lookAt;
+    const { from, to } = this.#restless;
+    return Math.min(this.#lookAt, to + CALM_MS, from + RESTLESS_MS);
+  }
+
+  /** What was amiss before is so still: only a look can tell. */
+  async #change(plan: HostPlan, change: PlanChange): Promise<AppliedPlan> {
+    const amiss = this.#held?.applied.failures ?? [];
+    const changed = await changePlan(this.#options.run, change);
+    if (changed.failures.length > 0) this.#lookWithin(0);
+    const failures = [...changed.failures, ...amiss];
+    const outcome = failures.length > 0 ? 'incomplete' : changed.outcome;
+    const applied = { ...changed, outcome, failures };
+    this.#held = { network: plan.network, applied };
+    return applied;
   }
 
   async #apply(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
@@ -87,6 +118,7 @@ export class HostKeeper {
     const before = this.#held?.applied.devices ?? [];
     // What the kernel says from here on may be about what is changed now.
     this.#lookAt = this.#options.now() + LOOK_MS;
+    this.#restless = undefined;
     try {
       return this.#remember(plan, await applyPlan(run, plan, { stateDir, keys, wireguard, before }));
     } catch (error) {
@@ -108,7 +140,7 @@ export class HostKeeper {
 
   #remember({ network }: HostPlan, applied: AppliedPlan): AppliedPlan {
     this.#held = { network, applied };
-    if (applied.outcome === 'incomplete') this.#lookWithin(VERIFY_MS * 2 ** this.#incomplete);
+    if (applied.outcome === 'incomplete') this.#lookWithin(CALM_MS * 2 ** this.#incomplete);
     this.#incomplete = applied.outcome === 'incomplete' ? this.#incomplete + 1 : 0;
     return applied;
   }
@@ -118,21 +150,12 @@ export class HostKeeper {
   }
 }
 
-/** Lists are compared by their elements' identity: plans keep the elements that did not change. */
-function isSameNetwork(a: NetworkState, b: NetworkState): boolean {
-  const lists = ['links', 'addresses', 'neighbours', 'nexthops', 'groups', 'routes', 'rules'] as const;
-  return (
-    lists.every((name) => isSameList<unknown>(a[name], b[name], Object.is)) &&
-    isDeepStrictEqual(a.sysctls, b.sysctls) &&
-    isDeepStrictEqual(a.nftables, b.nftables)
-  );
-}
-
 function isSameDevice(a: DeviceConfig, b: DeviceConfig): boolean {
   const same = a.name === b.name && a.listenPort === b.listenPort && a.fwmark === b.fwmark;
   return same && a.privateKey.equals(b.privateKey) && isSameList(a.peers, b.peers, Object.is);
 }
 
+/** By what a plan keeps of the one before, which is most of it. */
 function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
   return (
     a.length === b.length &&

@@ -56,7 +56,20 @@ export async function applyState(run: Run, wanted: NetworkState, options: ApplyO
   return { changes, outcome: outcomeOf(changes, failures), failures };
 }
 
-function change(run: Run, changes: Changes, options: ApplyOptions): Promise<Failure[]> {
+/**
+ * Makes changes that were found without reading the kernel, from `changesBetween`: in one batch a program.
+ * Rejects only when the signal aborts.
+ */
+export async function changeState(
+  run: Run,
+  changes: Changes,
+  options: Pick<ApplyOptions, 'signal'> = {},
+): Promise<Applied> {
+  const failures = await change(run, changes, options);
+  return { changes, outcome: outcomeOf(changes, failures), failures };
+}
+
+function change(run: Run, changes: Changes, options: Omit<ApplyOptions, 'stateDir'>): Promise<Failure[]> {
   if (!hasChanges(changes)) return Promise.resolve([]);
   const { wireguard = 'kernel' } = options;
   const steps = script(changes, wireguard === 'kernel' ? 'kernel' : 'userspace');
@@ -74,7 +87,7 @@ export function cleanState(run: Run, options: ApplyOptions): Promise<Applied> {
   return applyState(run, EMPTY_STATE, options);
 }
 
-function signalOf({ signal }: ApplyOptions): { readonly signal?: AbortSignal } {
+function signalOf({ signal }: Pick<ApplyOptions, 'signal'>): { readonly signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 

@@ -3,7 +3,8 @@
 // tables, device names, nexthop ids, table name; sysctls alone are remembered on disk), and nothing else is touched.
 
 export type { Applied, ApplyOptions } from './apply.ts';
-export { applyState, cleanState } from './apply.ts';
+export { applyState, changeState, cleanState } from './apply.ts';
+export { changesBetween } from './between.ts';
 export type { Changes, Diff, NftChange, SysctlChange } from './changes.ts';
 export { readCounters } from './counters.ts';
 export type { RememberedSysctls } from './diff-rest.ts';

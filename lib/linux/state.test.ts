@@ -4,6 +4,7 @@ import { parseAddress, parseCidr } from '#lib/ip';
 import type { Cidr } from '#lib/ip';
 import type { Changes, NftChange } from './changes.ts';
 import { diff } from './diff.ts';
+import { changesBetween } from './between.ts';
 import { diffState, hasChanges } from './diff-state.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { HeldNexthop, HeldRoute, KernelState } from './kernel-state.ts';
@@ -622,6 +623,54 @@ test('diffState() is nothing from a plan to itself, and everything goes in the e
     }),
     { seed: 75, numRuns: 500 },
   );
+});
+
+/** The same plan with fewer ways: as when far ends stop answering. */
+const fewer = (whole: NetworkState): fc.Arbitrary<NetworkState> =>
+  fc
+    .record({
+      routes: some(whole.routes),
+      members: fc.tuple(...whole.groups.map(({ members }) => fc.subarray([...members], { minLength: 1 }))),
+      far4: some(whole.nftables?.sets['far4'] ?? []),
+    })
+    .map(({ routes: left, members, far4 }) => {
+      const used = new Set(left.flatMap(({ nexthop }) => nexthop ?? []));
+      const groups = whole.groups
+        .map((group, at) => ({ ...group, members: members[at] ?? [] }))
+        .filter(({ id }) => used.has(id));
+      const ids = new Set([...used, ...groups.flatMap((group) => group.members)]);
+      const nexthops = whole.nexthops.filter(({ id }) => ids.has(id));
+      const nftables = whole.nftables && { ...whole.nftables, sets: { far4 } };
+      return { ...whole, routes: left, groups, nexthops, nftables };
+    });
+
+test('changesBetween() leads from one plan to another as a look at the kernel would', (t) => {
+  const pair = plan.chain((whole) => fc.tuple(fc.constant(whole), fewer(whole)));
+  fc.assert(
+    fc.property(pair, fc.boolean(), ([whole, part], grows) => {
+      const [from, to] = grows ? [part, whole] : [whole, part];
+      const kernel = new SimulatedKernel(settle(NOTHING, from));
+      const changes = changesBetween(from, to);
+      t.not(changes, undefined);
+      kernel.run(changes === undefined ? [] : script(changes, 'kernel'));
+      t.false(hasChanges(diffState(kernel.state, to)));
+    }),
+    { seed: 76, numRuns: 1000 },
+  );
+});
+
+test('changesBetween() leaves to a look what a kernel may answer with changes of its own', (t) => {
+  const changes: Partial<NetworkState>[] = [
+    { links: [] },
+    { addresses: [] },
+    { rules: [] },
+    { sysctls: {} },
+    { nftables: undefined },
+    { groups: GATEWAY.groups.map((group) => ({ ...group, buckets: 64 })) },
+  ];
+  for (const change of changes) t.is(changesBetween(GATEWAY, { ...GATEWAY, ...change }), undefined);
+  const same = changesBetween(GATEWAY, structuredClone(GATEWAY));
+  t.false(same === undefined || hasChanges(same));
 });
 
 test('diff() keeps the one that is as wanted where several have its key', (t) => {
