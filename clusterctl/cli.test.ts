@@ -173,6 +173,31 @@ test('clusterctl says which file of its command line cannot be read', async (t) 
   );
 });
 
+test('clusterctl leave cleans no host without being told to, be it a member or not', async (t) => {
+  await using secrets = await directory({});
+  const { code, said } = await clusterctl('leave', '--secrets', secrets.path, '--state', secrets.path);
+  t.is(code, EXIT.usage);
+  t.regex(
+    said,
+    /^There is no membership in .*: only this host is cleaned\nCannot remove .* Add --yes to do it\n$/,
+  );
+});
+
+test('clusterctl join waits for a token on standard input until it is interrupted', async (t) => {
+  await using site = await directory({ 'site.yaml': SITE });
+  const main = path.join(import.meta.dirname, 'main.ts');
+  const ended = await new Promise<Ended>((resolve) => {
+    const args = [main, 'join', '--site', site.path, '--token-file', '-'];
+    const child = execFile(process.execPath, args, (error, out, said) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, said });
+    });
+    // More than a pipe holds: once it is written, somebody reads.
+    child.stdin?.write(' '.repeat(1 << 20), () => child.kill('SIGINT'));
+  });
+  t.is(ended.code, EXIT.interrupted);
+  t.regex(ended.said, /^Interrupted\./);
+});
+
 test('clusterctl join says what is wrong with a token, and never a stack trace', async (t) => {
   await using site = await directory({ 'site.yaml': SITE });
   const ended = await clusterctl('join', '--site', site.path, '--token', 'abc', '--node', 'gw-0');

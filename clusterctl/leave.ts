@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { leaveClusterset } from '#broker';
 import { HostLockedError, lockHost, removeHost } from '#host';
-import { readSite, writeClusterset } from '#site';
+import { SiteReader, writeClusterset } from '#site';
 import { confirm } from './confirm.ts';
 import type { Context } from './context.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -27,12 +27,9 @@ const DAEMON_MS = 10_000;
 export async function leave(context: Context, options: LeaveOptions): Promise<void> {
   const { terminal, run } = context;
   const progress = startProgress(context);
-  if (options.hostOnly === true) {
-    const consequence = 'Pods of other clusters will not be reached from this host any more';
-    await confirm(context, 'remove Isthmus from this host', { ...options, consequence });
-  } else {
-    await leaveAsCluster(context, options, progress);
-  }
+  const isAlone = options.hostOnly === true || !(await isMember(options.secrets));
+  if (isAlone) await confirmHost(context, options);
+  else await leaveAsCluster(context, options, progress);
   await progress('Removing everything from this host', async () => {
     await using _ = await lockOf(options.state, context.signal);
     await removeHost(run, options.state);
@@ -40,12 +37,17 @@ export async function leave(context: Context, options: LeaveOptions): Promise<vo
   terminal.say('Removed everything of Isthmus from this host');
 }
 
+/** On a worker as well, which has no membership, and where a departure was cut off after the broker knew of it. */
+async function confirmHost(context: Context, { secrets, hostOnly, yes }: LeaveOptions): Promise<void> {
+  if (hostOnly !== true) {
+    context.terminal.say(`There is no membership in ${secrets}: only this host is cleaned`);
+  }
+  const consequence = 'Pods of other clusters will not be reached from this host any more';
+  await confirm(context, 'remove Isthmus from this host', { yes: yes === true, consequence });
+}
+
 async function leaveAsCluster(context: Context, options: LeaveOptions, progress: Progress): Promise<void> {
   const { signal, now, terminal } = context;
-  if (!(await isMember(options.secrets))) {
-    terminal.say(`There is no membership in ${options.secrets}: only this host is cleaned`);
-    return;
-  }
   const consequence = 'Other clusters will not reach this one any more, and joining again needs a new token';
   await confirm(context, 'leave the clusterset', { ...options, consequence });
   const left = await progress('Telling the clusterset', () =>
@@ -64,9 +66,12 @@ async function isMember(secrets: string): Promise<boolean> {
   );
 }
 
-/** Workers have no credentials: they learn it from the site directory, which a gateway writes unless none runs. */
+/**
+ * Workers have no credentials: they learn it from the site directory, which a gateway writes unless none runs. What
+ * site.yaml says does not matter any more.
+ */
 async function markLeft(directory: string): Promise<void> {
-  const { clusterset } = await readSite(directory);
+  const { clusterset } = await new SiteReader(directory).written();
   if (clusterset !== undefined) await writeClusterset(directory, { ...clusterset, left: true });
 }
 
