@@ -1,6 +1,7 @@
 // Where the join token comes from: the command line, a file, standard input, or a question.
 
 import { readFile } from 'node:fs/promises';
+import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import process from 'node:process';
 import type { Context } from './context.ts';
@@ -12,12 +13,12 @@ export interface TokenSource {
 }
 
 /** @throws {CliError} when there is none */
-export async function readToken({ terminal }: Context, source: TokenSource): Promise<string> {
+export async function readToken({ terminal, signal }: Context, source: TokenSource): Promise<string> {
   if (source.token !== undefined && source.tokenFile !== undefined) {
     throw new CliError(EXIT.usage, 'Cannot read the join token: both --token and --token-file are given');
   }
   if (source.token !== undefined) return source.token;
-  if (source.tokenFile === '-') return await text(process.stdin);
+  if (source.tokenFile === '-') return await text(addAbortSignal(signal, process.stdin));
   if (source.tokenFile !== undefined) return await readTokenFile(source.tokenFile);
   if (terminal.isInteractive) return await ask();
   throw new CliError(
