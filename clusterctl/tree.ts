@@ -1,10 +1,7 @@
 // A tree as text, drawn as tree(1) draws it.
 // This module is pure.
 
-export interface Tree {
-  readonly label: string;
-  readonly children: readonly Tree[];
-}
+import type { Tree } from '#topology';
 
 /** One line a node, each ended by a newline. */
 export function renderTree(tree: Tree): string {
