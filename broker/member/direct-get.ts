@@ -60,6 +60,8 @@ async function page(connection: NatsConnection, request: string): Promise<Page> 
       if (code === 204) return { messages, left: Number(message.headers?.get('Nats-Num-Pending')) || 0 };
       if (code === 404) return { messages, left: 0 };
       refuseStatus(message);
+      if (messages.length >= PAGE)
+        throw new Error('Cannot read the stream: a page is longer than was asked for');
       messages.push(stored(message));
     }
   } finally {

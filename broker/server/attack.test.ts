@@ -546,3 +546,16 @@ function withRequest(
   all.set(name, value);
   return { timeout: 1_000, headers: all };
 }
+
+test('readFrom() takes no more from a hostile server than it has asked for', async (t) => {
+  await using bed = await Bed.open();
+  const liar = await bed.connectBroker();
+  liar.subscribe('mc.get', {
+    callback: (_, message) => {
+      for (let sent = 0; sent < 600; sent += 1) message.respond('more');
+    },
+  });
+  await liar.flush();
+  const reading = readFrom(await bed.connectBroker(), 1)[Symbol.asyncIterator]();
+  await t.throwsAsync(reading.next(), { message: /a page is longer than was asked for/ });
+});
