@@ -120,7 +120,9 @@ export class Store implements AsyncDisposable {
 
   async #extend(frames: readonly Frame[]): Promise<void> {
     const bytes = Buffer.concat(frames.map(encodeFrame));
-    await this.#file?.write(bytes, 0, bytes.length, this.#size);
+    const written = await this.#file?.write(bytes, 0, bytes.length, this.#size);
+    // A disk that fills up takes a part, and complains at the next write only.
+    if (written?.bytesWritten !== bytes.length) throw new Error('the disk takes no more');
     await this.#file?.datasync();
     this.#size += bytes.length;
   }
