@@ -43,7 +43,8 @@ export function judgeJoin(
     refuseIdentity(roster, request);
     refuseOverlaps(roster, known, request);
     const held = roster.ledger.members.get(request.cluster);
-    if (held !== undefined && known.usedBy === request.identity && says(held, known)) {
+    if (held !== undefined && known.usedBy === request.identity) {
+      refuseFormer(held, known);
       return { request, token: known, index: held.index, unchanged: held };
     }
     return { request, token: known, index: indexFor(roster, request) };
@@ -79,6 +80,16 @@ function refuseToken(token: StoredToken | undefined, sealed: SealedRequest, now:
     throw new No('expired-token', `the token expired at ${token.expires}`, NEW_TOKEN);
   }
   return token;
+}
+
+/** A later token has given other CIDRs since: the earlier one must not bring its own back. */
+function refuseFormer(held: SignedCertificate, token: StoredToken): void {
+  if (says(held, token)) return;
+  throw new No(
+    'used-token',
+    'the token was used already, and the cluster has joined by another since',
+    NEW_TOKEN,
+  );
 }
 
 function refuseIdentity(roster: Roster, { cluster, identity }: JoinRequest): void {

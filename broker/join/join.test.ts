@@ -313,6 +313,20 @@ test('joinClusterset() with a new token changes a member’s CIDRs and voids its
   await t.notThrowsAsync(bed.connectMember(after));
 });
 
+test('joinClusterset() refuses a used token that would bring back CIDRs which another token replaced', async (t) => {
+  await using bed = await Bed.open();
+  const token = await bed.token('east', ['10.1.0.0/16', '10.11.0.0/16']);
+  const secretsDir = bed.secretsOf('east');
+  await joinClusterset({ token, secretsDir, hostNetworks: [] });
+  const narrowed = await bed.join('east', ['10.1.0.0/16']);
+  const error = await t.throwsAsync(joinClusterset({ token, secretsDir, hostNetworks: [] }), {
+    instanceOf: JoinError,
+  });
+  t.is(error.fault, 'used-token');
+  t.is((await loadMembership(secretsDir)).certificate, narrowed.certificate);
+  t.false((await readdir(secretsDir)).includes('joining.json'));
+});
+
 test('leaveClusterset() tells the others, frees id and CIDRs, and forgets the keys', async (t) => {
   await using bed = await Bed.open();
   const west = await bed.connectMember(await bed.join('west', ['10.2.0.0/16']));
