@@ -167,18 +167,31 @@ async function dial(
 
 /** What the broker granted has to be what was asked for, and the root has to stand behind it. */
 function verifyGrant(token: JoinToken, pending: PendingJoin, grant: JoinGrant): SignedCertificate {
-  const own = openCertificate(pinRoot(token.root), grant.certificate);
-  const { sub, iss } = decodeJwt(grant.jwt, 'account');
+  try {
+    const own = openCertificate(pinRoot(token.root), grant.certificate);
+    if (isAsked(token, pending, own) && isUser(pending, own, grant.jwt)) return own;
+  } catch (cause) {
+    throw notGranted(token, cause instanceof Error ? ` (${cause.message})` : '', { cause });
+  }
+  throw notGranted(token, '');
+}
+
+function isAsked(token: JoinToken, { identity }: PendingJoin, own: SignedCertificate): boolean {
   const text = (cidrs: readonly Cidr[]): string => cidrs.join(' ');
-  const isOurs =
+  return (
     own.cluster === token.cluster &&
-    own.identity === pending.identity.publicKey &&
+    own.identity === identity.publicKey &&
     text(own.podCidrs) === text(token.podCidrs) &&
-    text(own.serviceCidrs) === text(token.serviceCidrs);
-  const isUser = sub === pending.user.publicKey && iss === parseNkeyPublic(own.account, 'account');
-  if (isOurs && isUser) return own;
-  throw new JoinError(
-    'malformed',
-    `Cannot join "${token.cluster}": the broker granted something else than the token says. Ask who runs it`,
+    text(own.serviceCidrs) === text(token.serviceCidrs)
   );
+}
+
+function isUser({ user }: PendingJoin, own: SignedCertificate, jwt: string): boolean {
+  const { sub, iss } = decodeJwt(jwt, 'account');
+  return sub === user.publicKey && iss === parseNkeyPublic(own.account, 'account');
+}
+
+function notGranted(token: JoinToken, detail: string, options?: ErrorOptions): JoinError {
+  const reason = `the broker granted something else than the token says${detail}. Ask who runs it`;
+  return new JoinError('malformed', `Cannot join "${token.cluster}": ${reason}`, options);
 }
