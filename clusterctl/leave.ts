@@ -60,10 +60,13 @@ async function leaveAsCluster(context: Context, options: LeaveOptions, progress:
 }
 
 async function isMember(secrets: string): Promise<boolean> {
-  return await access(path.join(secrets, 'membership.json')).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await access(path.join(secrets, 'membership.json'));
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /**

@@ -24,14 +24,18 @@ const PROGRAMS = [
 const PROBE_NEXTHOP = NEXTHOP_LAST - 1;
 const PROBE_GROUP = NEXTHOP_LAST;
 
+/** @throws {UnfitHostError} for anybody but root: what follows would only say which file is closed to them */
+export function requireRoot(): void {
+  if (geteuid?.() === 0) return;
+  throw new UnfitHostError("Cannot change this host's network: it needs root. Run it again with sudo");
+}
+
 /**
  * Tries what cannot be known by asking: nexthop objects (Linux 5.3) and resilient groups (5.13).
  * @throws {UnfitHostError} that says what is missing and how to get it
  */
 export async function checkHost(run: Run): Promise<Pick<Host, 'resilient'>> {
-  if (geteuid?.() !== 0) {
-    throw new UnfitHostError("Cannot change this host's network: it needs root. Run it again with sudo");
-  }
+  requireRoot();
   for (const { argv, packaged } of PROGRAMS) await requireProgram(run, argv, packaged);
   try {
     await nexthop(run, PROBE_NEXTHOP, ['blackhole']);

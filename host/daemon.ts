@@ -7,6 +7,7 @@ import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
 import { openMetrics, serveStatus } from '#lib/metrics';
 import type { Gauge, Histogram, Metrics } from '#lib/metrics';
+import { requireRoot } from './check.ts';
 import type { Flags, Program } from './flags.ts';
 import { lockHost } from './lock.ts';
 import { Loop } from './loop.ts';
@@ -52,6 +53,7 @@ const WAIT_MS = { facts: 50, damage: 20, ours: 1000 } as const satisfies Record<
 
 /** Runs until the signal aborts or a pass is the last. What is in the kernel stays there. */
 export async function runDaemon({ program, flags, signal, open }: DaemonOptions): Promise<void> {
+  requireRoot();
   const log = openLog({ component: program.name, level: flags.logLevel });
   const metrics = openMetrics({ component: program.name, version: program.version });
   await using held = new AsyncDisposableStack();
