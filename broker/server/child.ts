@@ -90,6 +90,8 @@ export class NatsChild implements AsyncDisposable {
   async #launch(): Promise<void> {
     const { prepare, program, configuration, pidFile, log } = this.#options;
     await prepare();
+    // Disposed meanwhile: what is started now would be nobody's.
+    this.#stopping.signal.throwIfAborted();
     const running = launch(program, configuration, log);
     this.#current = running;
     try {
@@ -128,7 +130,9 @@ export class NatsChild implements AsyncDisposable {
       await sleep(wait, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);
       if (this.#stopping.signal.aborted) return;
-      await this.#launch().catch((error: unknown) => log.error({ error }, 'nats-server does not start'));
+      await this.#launch().catch((error: unknown) => {
+        if (!this.#stopping.signal.aborted) log.error({ error }, 'nats-server does not start');
+      });
     }
   }
 }

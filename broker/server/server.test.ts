@@ -16,6 +16,7 @@ import { decodeJwt, Nkey } from '#lib/nats';
 import { Bed, freePort } from '../bed.ts';
 import { memberAccount, memberUser } from './accounts.ts';
 import { issueAuthority, issueServerCertificate } from './certificate.ts';
+import { NatsChild } from './child.ts';
 import { createBroker } from './create.ts';
 import { pathsOf, readDescription, readKeys, splitHost, urlsOf } from './data-directory.ts';
 import { integer, namedBits, oid, time } from './der.ts';
@@ -289,6 +290,30 @@ test('startBroker() starts another server in place of one that hangs, and leaves
     await sleep(100);
   }
   t.true(answers, 'the member is back');
+});
+
+test('NatsChild starts no server any more once it is being disposed', async (t) => {
+  await using place = await scratch();
+  const program = join(place.dir, 'server');
+  await writeFile(program, '#!/bin/sh\necho Server is ready\nexec sleep 60\n', { mode: 0o755 });
+  const hold = Promise.withResolvers<undefined>();
+  const prepared = Promise.withResolvers<undefined>();
+  let starts = 0;
+  const prepare = async (): Promise<void> => {
+    starts += 1;
+    if (starts < 2) return;
+    prepared.resolve(undefined);
+    await hold.promise;
+  };
+  const files = { configuration: 'none', pidFile: join(place.dir, 'pid') };
+  const child = await NatsChild.start({ ...files, program, log, prepare });
+  const { pid } = child;
+  process.kill(pid ?? 0, 'SIGKILL');
+  await prepared.promise;
+  const disposed = child[Symbol.asyncDispose]();
+  hold.resolve(undefined);
+  await disposed;
+  t.is(child.pid, pid, 'no other was started');
 });
 
 test('startBroker() ends the nats-server that a killed broker left behind, and no other', async (t) => {
