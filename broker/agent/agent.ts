@@ -99,12 +99,16 @@ export class Agent implements AsyncDisposable {
       const servers = [options.server];
       return connectUser({ servers, ca, name, jwt, user, forever: true, timeout: CONNECT_TIMEOUT_MS });
     };
+    await using unfinished = new AsyncDisposableStack();
+    const close = (connection: NatsConnection): Promise<void> => connection.close();
     const agent = new Agent(
       options,
-      await dial(keys.broker, 'agent'),
-      await dial(keys.system, 'agent-system'),
+      unfinished.adopt(await dial(keys.broker, 'agent'), close),
+      unfinished.adopt(await dial(keys.system, 'agent-system'), close),
     );
     await agent.#firstPass();
+    // From here on they are the agent's own.
+    unfinished.move();
     serveRequests({ ...options, connection: agent.#broker, admissions: agent.admissions });
     void agent.#followConnection();
     agent.#beating = agent.#beat();
