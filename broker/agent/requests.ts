@@ -62,7 +62,7 @@ class Requests {
   }
 
   async hot(message: Msg): Promise<void> {
-    const { log, now } = this.#options;
+    const { connection, now } = this.#options;
     const account = message.subject.split('.').at(-1) ?? '';
     if (!isAccount(account)) return;
     try {
@@ -71,13 +71,20 @@ class Requests {
       }
       await this.#takeHot(account, message);
     } catch (error) {
-      const code = error instanceof Refused ? error.code : undefined;
-      const line = this.#sparing.ask(`${account} ${code}`);
-      if (line !== undefined && error instanceof Refused)
-        log.warn({ account, code, ...line }, `Refused a message: ${error.message}`);
-      else if (line !== undefined) log.error({ error, account, ...line }, 'A message could not be handled');
-      if (code !== 'oversized') message.respond(JSON.stringify({ ok: false }));
+      this.#report(account, error);
+      const isFlood = error instanceof Refused && error.code === 'oversized';
+      // Closed while this was under way: nobody hears an answer any more.
+      if (!isFlood && !connection.isClosed()) message.respond(JSON.stringify({ ok: false }));
     }
+  }
+
+  #report(account: Account, error: unknown): void {
+    const { log } = this.#options;
+    const code = error instanceof Refused ? error.code : undefined;
+    const line = this.#sparing.ask(`${account} ${code}`);
+    if (line === undefined) return;
+    if (error instanceof Refused) log.warn({ account, code, ...line }, `Refused a message: ${error.message}`);
+    else log.error({ error, account, ...line }, 'A message could not be handled');
   }
 
   /** A record to pass on, the member's own departure, or something of the directory that our disk has forgotten. */
