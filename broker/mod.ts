@@ -27,6 +27,7 @@ export type { Beacon } from './records/beacon.ts';
 export { openBeacon, signBeacon } from './records/beacon.ts';
 export type { CreateBrokerOptions, CreatedBroker } from './server/create.ts';
 export { createBroker } from './server/create.ts';
+export { NoBrokerError } from './server/data-directory.ts';
 export { BrokerRunningError } from './server/lock.ts';
 export type { Broker, StartBrokerOptions } from './server/start.ts';
 export { startBroker } from './server/start.ts';

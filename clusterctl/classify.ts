@@ -1,6 +1,6 @@
 // Which exit code an error means; loaded when there is one, since it knows every package's errors.
 
-import { JoinError, Refused, TokenError } from '#broker';
+import { JoinError, NoBrokerError, Refused, TokenError } from '#broker';
 import { WireGuardError } from '#lib/wireguard';
 import { CommandError } from '#lib/linux';
 import { CliError, EXIT } from './exit.ts';
@@ -35,6 +35,7 @@ function* chain(error: unknown): Generator<Error> {
 function ownCode(error: Error): ExitCode | undefined {
   if (error instanceof CliError) return error.exitCode;
   if (error instanceof TokenError) return isMisread(error) ? EXIT.usage : EXIT.refused;
+  if (error instanceof NoBrokerError) return EXIT.usage;
   if (error instanceof JoinError) return error.fault === 'unreachable' ? EXIT.unreachable : EXIT.refused;
   return error instanceof Refused ? EXIT.refused : toolCode(error);
 }

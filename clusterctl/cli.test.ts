@@ -173,6 +173,22 @@ test('clusterctl says which file of its command line cannot be read', async (t) 
   );
 });
 
+test('clusterctl broker calls a directory without a broker, and CIDRs that overlap each other, a wrong command line', async (t) => {
+  await using data = await directory({});
+  const make = (...cidrs: string[]): Promise<Ended> => {
+    const given = cidrs.flatMap((cidr) => ['--pod-cidr', cidr]);
+    return clusterctl('broker', 'token', '--data', data.path, '--cluster', 'east', ...given);
+  };
+  const missing = await make('10.1.0.0/16');
+  t.is(missing.code, EXIT.usage);
+  t.regex(missing.said, /there is no broker in it\. Create it first: clusterctl broker create/);
+  t.is((await clusterctl('broker', 'create', '--data', data.path, '--advertise', '127.0.0.1')).code, EXIT.ok);
+  const overlapping = await make('10.1.0.0/16', '10.1.1.0/24');
+  t.is(overlapping.code, EXIT.usage);
+  t.regex(overlapping.said, /its CIDRs 10\.1\.0\.0\/16 and 10\.1\.1\.0\/24 overlap\. /);
+  t.is((await make('100.64.0.0/16')).code, EXIT.refused);
+});
+
 test('clusterctl leave cleans no host without being told to, be it a member or not', async (t) => {
   await using secrets = await directory({});
   const { code, said } = await clusterctl('leave', '--secrets', secrets.path, '--state', secrets.path);

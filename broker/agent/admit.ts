@@ -118,7 +118,7 @@ function refuseOverlaps(roster: Roster, token: StoredToken, request: JoinRequest
     const reason = `${kindOf(token, inFabric[0])} ${inFabric[0]} overlaps the clusterset's fabric ${inFabric[1]}`;
     throw new No('overlap-fabric', reason, `Choose another CIDR. ${NEW_TOKEN}`);
   }
-  for (const claim of claims(roster)) {
+  for (const claim of claimsOn(roster)) {
     const shared = claim.cluster === request.cluster ? undefined : sharedCidr(claim, token);
     if (shared !== undefined) {
       const reason = `${kindOf(token, shared[1])} ${shared[1]} overlaps ${shared[0]} of "${claim.cluster}"`;
@@ -134,7 +134,7 @@ function refuseHostNetworks(roster: Roster, token: StoredToken, request: JoinReq
   for (const network of request.hostNetworks) {
     // The cluster's pods and nodes may well have addresses inside its own CIDRs.
     if (own.some((cidr) => contains(cidr, network))) continue;
-    const others = claims(roster).filter(({ cluster }) => cluster !== request.cluster);
+    const others = claimsOn(roster).filter(({ cluster }) => cluster !== request.cluster);
     const named: readonly (readonly [string, readonly Cidr[]])[] = [
       ["the clusterset's fabric", [fabric.v4, fabric.v6]],
       ['its own CIDR', own],
@@ -150,7 +150,7 @@ function refuseHostNetworks(roster: Roster, token: StoredToken, request: JoinReq
 }
 
 /** Certificates whose CIDRs are taken: members', and those that were revoked and not freed. */
-function claims({ ledger }: Roster): readonly Certificate[] {
+export function claimsOn({ ledger }: Roster): readonly Certificate[] {
   const held = ledger.ends.filter(
     ({ by, certificate }) =>
       by === 'membership' &&
@@ -182,7 +182,7 @@ function readFormer(roster: Roster, bytes: Uint8Array): SignedCertificate | unde
 }
 
 function isTaken(roster: Roster, former: SignedCertificate): boolean {
-  return claims(roster).some((claim) => claim.index === former.index && claim.cluster !== former.cluster);
+  return claimsOn(roster).some((claim) => claim.index === former.index && claim.cluster !== former.cluster);
 }
 
 function says(held: SignedCertificate, token: StoredToken): boolean {

@@ -19,6 +19,7 @@ import { pathsOf, readDescription, readKeys, urlsOf } from '../server/data-direc
 import type { Description, Keys, Paths } from '../server/data-directory.ts';
 import { BrokerRunningError, lockDataDirectory } from '../server/lock.ts';
 import { Admissions } from './admissions.ts';
+import { claimsOn } from './admit.ts';
 import { mintUser } from './connection.ts';
 import { sendControl } from './control.ts';
 import { Roster } from './roster.ts';
@@ -48,8 +49,8 @@ const STARTING_MS = 10_000;
 
 /**
  * Makes a token for one join of one cluster with these CIDRs.
- * @throws {SyntaxError} when the id or a CIDR cannot be read
- * @throws {Error} when the CIDRs overlap each other, the fabric or a member's
+ * @throws {SyntaxError} when the id or a CIDR cannot be read, there is no pod CIDR, or the CIDRs overlap each other
+ * @throws {JoinError} when they overlap the fabric, or what another cluster holds
  */
 export async function issueToken(options: IssueTokenOptions): Promise<IssuedToken> {
   const { paths, description, keys, roster } = await open(options.dir);
@@ -195,10 +196,11 @@ function refuseCidrs(
 ): void {
   const action = `Cannot make a token for "${cluster}"`;
   const all = [...claims.podCidrs, ...claims.serviceCidrs];
-  if (claims.podCidrs.length === 0) throw new Error(`${action}: it has no pod CIDR. Add --pod-cidr`);
+  if (claims.podCidrs.length === 0) throw new SyntaxError(`${action}: it has no pod CIDR. Add --pod-cidr`);
   all.forEach((cidr, at) => {
     const other = all.slice(at + 1).find((later) => overlaps(cidr, later));
-    if (other !== undefined) throw new Error(`${action}: its CIDRs ${cidr} and ${other} overlap`);
+    if (other === undefined) return;
+    throw new SyntaxError(`${action}: its CIDRs ${cidr} and ${other} overlap. Leave one of them out`);
   });
   const { fabric } = roster.ledger.pins;
   const inFabric = firstOverlap(all, [fabric.v4, fabric.v6]);
@@ -208,7 +210,7 @@ function refuseCidrs(
       `${action}: ${inFabric[0]} overlaps the clusterset's fabric ${inFabric[1]}. Choose another CIDR`,
     );
   }
-  for (const member of roster.ledger.members.values()) {
+  for (const member of claimsOn(roster)) {
     const shared = member.cluster === cluster ? undefined : sharedCidr(member, claims);
     if (shared === undefined) continue;
     throw new JoinError(

@@ -411,11 +411,12 @@ test.serial(
 
 test('revokeMember() holds the id until the root frees it, and a freed id needs a new identity', async (t) => {
   await using bed = await Bed.open();
+  const west = await bed.token('west', ['10.1.0.0/16']);
   await bed.join('east', POD);
   await revokeMember({ dir: bed.dir, cluster: 'east', reason: 'stolen' });
   const held = await bed.token('east', POD);
   await isRefused(t, bed, held, { fault: 'cluster-held', says: /not free yet.*--root-key/ });
-  const west = await bed.token('west', ['10.1.0.0/16']);
+  await t.throwsAsync(bed.token('edge', ['10.1.0.0/16']), { message: /overlaps 10\.1\.0\.0\/16 of "east"/ });
   await isRefused(t, bed, west, { fault: 'overlap-member', says: /overlaps 10\.1\.0\.0\/16 of "east"/ });
   const foreign = SigningKey.generate().reveal();
   await t.throwsAsync(revokeMember({ dir: bed.dir, cluster: 'east', rootKey: foreign }), {

@@ -3,10 +3,11 @@
 //   broker.json      the description: public facts, and the last file that creation writes
 //   keys/            membership key, NATS operator's signing key, account keys, TLS authority
 //   offline/         root key and NATS operator key, until somebody takes them away; nothing here reads them
-//   members/<id>     one file a cluster: its certificate, or what ended it
-//   tokens/<id>      one file a token that was given out
+//   members/         one file a cluster: its certificate, or what ended it
+//   tokens/          one file a token that was given out
 //   nats/            nats-server's own: configuration, accounts, stream; all of it can be made again
-//   control.sock     the running broker; also its lock
+//   lock             held by the one process that runs the broker
+//   control.sock     by which commands reach that process
 
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -99,12 +100,22 @@ export const KEY_FILES = {
   tlsCertificate: 'ca.crt',
 } as const;
 
-/** @throws {Error} when there is no broker in the directory, or its description cannot be read */
+/** The data directory holds no broker: most likely another was meant. */
+export class NoBrokerError extends Error {
+  override readonly name = 'NoBrokerError';
+}
+
+/**
+ * @throws {NoBrokerError} when there is no broker in the directory
+ * @throws {Error} when its description cannot be read
+ */
 export async function readDescription(paths: Paths): Promise<Description> {
   const text = await readIfThere(paths.description);
   if (text === undefined) {
     const next = `Create it first: clusterctl broker create --data ${paths.root}`;
-    throw new Error(`Cannot use the data directory "${paths.root}": there is no broker in it. ${next}`);
+    throw new NoBrokerError(
+      `Cannot use the data directory "${paths.root}": there is no broker in it. ${next}`,
+    );
   }
   try {
     return v.parse(DESCRIPTION, JSON.parse(text));
