@@ -43,11 +43,11 @@ export function cidrsArgument(text: string, before: readonly Cidr[] = []): reado
 
 export const addressArgument: (text: string) => Address = checked(parseAddress);
 
-/** Fabric addresses need 22 bits below the prefix. */
+/** Fabric addresses take the 22 bits below the prefix. */
 export function fabric4Argument(text: string): Cidr4 {
   const cidr = checked(parseCidr)(text);
-  if (isCidr4(cidr) && prefixOf(cidr) <= 10) return cidr;
-  throw new InvalidArgumentError('it is not an IPv4 block of /10 or larger');
+  if (isCidr4(cidr) && prefixOf(cidr) === 10) return cidr;
+  throw new InvalidArgumentError('it is not an IPv4 /10');
 }
 
 /** For options that may be repeated, or hold several with commas between. */

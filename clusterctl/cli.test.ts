@@ -92,8 +92,8 @@ test('clusterctl refuses a wrong command line with one line, and the command tha
       'Cannot run "clusterctl broker token": --ttl "24": it is not a number with a unit, write 90s, 15m, 24h or 7d. See: clusterctl broker token --help\n',
     ],
     [
-      'broker create --advertise a --fabric-v4 100.64.0.0/16',
-      'Cannot run "clusterctl broker create": --fabric-v4 "100.64.0.0/16": it is not an IPv4 block of /10 or larger. See: clusterctl broker create --help\n',
+      'broker create --advertise a --fabric-v4 100.0.0.0/8',
+      'Cannot run "clusterctl broker create": --fabric-v4 "100.0.0.0/8": it is not an IPv4 /10. See: clusterctl broker create --help\n',
     ],
     [
       'broker token --cluster east --pod-cidr 10.1.0.0/16 --ttl 400d',

@@ -46,7 +46,7 @@ function addServer(broker: Command, context: Context): void {
     .option('--port <port>', 'TCP port to listen on', portArgument, BROKER_PORT)
     .option(
       '--fabric-v4 <cidr>',
-      'IPv4 block that no cluster and no host uses, a /10 or larger',
+      'IPv4 /10 that no cluster and no host uses',
       fabric4Argument,
       fabric4Argument(FABRIC4_DEFAULT),
     )

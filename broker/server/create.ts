@@ -20,7 +20,7 @@ export interface CreateBrokerOptions {
   /** Address to listen on; every address of both families when absent. */
   readonly host?: string;
   readonly port?: number;
-  /** IPv4 block of the fabric, a /10 or larger. */
+  /** IPv4 block of the fabric, a /10. @default 100.64.0.0/10 */
   readonly fabric4?: string;
   readonly now?: () => Date;
 }
