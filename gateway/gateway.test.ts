@@ -174,7 +174,12 @@ test('provenTunnels() gives the tunnels that stand in the groups of their cluste
     { id: clusterGroup(4, 2), members: [tunnelNexthop(4, 1)] },
     { id: clusterGroup(4, 9), members: [tunnelNexthop(4, 0)] },
   ];
-  t.deepEqual([...provenTunnels(fleet, groups)], ['west/0#0', 'west/0#1', 'west/3#1']);
+  const all = ['west/0#0', 'west/0#1', 'west/3#1'] as const;
+  t.deepEqual([...provenTunnels(fleet, { groups })], [...all], 'devices that say nothing');
+  const peer = { publicKey: KEY, hasPresharedKey: false, latestHandshake: 0, received: 0, sent: 0 };
+  const devices = [{ peers: [{ ...peer, allowedIps: [], keepalive: 0 }] }];
+  t.deepEqual([...provenTunnels(fleet, { groups, devices })], [...all]);
+  t.deepEqual([...provenTunnels(fleet, { groups, devices: [{ peers: [] }] })], [], 'other keys');
 });
 
 function tunnel(id: TunnelId): TunnelPlan {

@@ -7,11 +7,13 @@ import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
+import { readDevices } from '#lib/wireguard';
 import type { PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
+import type { Standing } from './adopt.ts';
 import { withGuards } from './fleet.ts';
 import { familyConditions, pathConditions, refusedConditions, stoppedConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
@@ -147,13 +149,19 @@ export class Gateway implements DaemonParts {
 
   /** The first time, tunnels that the kernel's groups hold count as answering: a restart moves nothing. */
   async #host(fleet: Fleet, node: GatewayNode): Promise<Host> {
-    const { run, resilient } = this.#options;
+    const { resilient } = this.#options;
     const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
-    const healthy = isFirst
-      ? provenTunnels(fleet, (await readState(run, { sysctls: [] })).groups)
-      : this.#prober.healthy();
+    const healthy = isFirst ? provenTunnels(fleet, await this.#standing()) : this.#prober.healthy();
     return { node: node.name, ...facts, resilient, healthy };
+  }
+
+  async #standing(): Promise<Standing> {
+    const { run } = this.#options;
+    const { groups } = await readState(run, { sysctls: [] });
+    // A device that hangs is reported when the plan is applied; the groups alone are believed until then.
+    const devices = await readDevices(run).catch(() => undefined);
+    return devices === undefined ? { groups } : { groups, devices };
   }
 
   /** Of a tunnel with another far end now nothing is known: it is planned for as one that never answered. */
