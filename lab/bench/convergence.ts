@@ -19,10 +19,11 @@ const Pulse = v.object({ natsMs: v.number(), published: v.array(At) });
 /** The device that stands for remote ordinal 0, lane 0. */
 const DEVICE = `${DEVICE_PREFIX}00`;
 
-/** When each port was first seen, by one site's gateway. */
+/** When each port was first seen, by one site's gateway: a silent peer is made anew, and seen again. */
 async function seen(log: string): Promise<ReadonlyMap<number, number>> {
   const lines = (await readFile(log, 'utf8')).split('\n').filter((line) => line.startsWith('['));
-  return new Map(lines.map((line) => v.parse(At, JSON.parse(line))));
+  const sights = lines.map((line) => v.parse(At, JSON.parse(line)));
+  return new Map(sights.toReversed());
 }
 
 /** Milliseconds from each publication until the last kernel held it or, where moves were taken together, a later one: ports fall. */
@@ -31,7 +32,7 @@ function delays(
   kernels: readonly ReadonlyMap<number, number>[],
 ): number[] {
   const heldAt = (kernel: ReadonlyMap<number, number>, port: number): number =>
-    [...kernel].find(([shown]) => shown <= port)?.[1] ?? Number.POSITIVE_INFINITY;
+    Math.min(...[...kernel].flatMap(([shown, at]) => (shown <= port ? [at] : [])));
   return pulse.published.map(([port, at]) => Math.max(...kernels.map((kernel) => heldAt(kernel, port))) - at);
 }
 
