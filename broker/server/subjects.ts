@@ -12,10 +12,10 @@ export const UPDATE = 'mc.upd';
 /** Events that nobody stores: the beacon, and records that must not wait for the stream. */
 export const EVENT = 'mc.evt';
 export const BEACON = 'mc.evt.beacon';
-/** Members to agent: `mc.hot.<account>`, `mc.hb.<account>`. */
+/** Members to agent: `mc.hot.<account>`; `mc.hb.<account>` is permitted, and nobody listens to it yet. */
 export const HOT = 'mc.hot';
 export const HEARTBEAT = 'mc.hb';
-/** Joiners to agent: `mc.join.<token id>`. */
+/** Joiners to agent: `mc.join.<account of all joiners>.<token id>`. */
 export const JOIN = 'mc.join';
 export const DIRECT_GET = `$JS.API.DIRECT.GET.${STREAM}`;
 export const STREAM_INFO = `$JS.API.STREAM.INFO.${STREAM}`;

@@ -42,7 +42,7 @@ export function deleteTable(name: string): string {
   return `delete table ${FAMILY} ${name}\n`;
 }
 
-/** Puts the one seal in the place of those that are there. */
+/** Seals a table that has just been replaced, and so bears no seal. */
 export function sealTable(name: string, seal: string): string {
   return `add chain ${FAMILY} ${name} ${seal}\n`;
 }
