@@ -3,8 +3,8 @@
 
 import * as v from 'valibot';
 import { FABRIC4_DEFAULT, MAX_GATEWAYS, MAX_INDEX, MAX_LANES, WIREGUARD_BASE_PORT } from '#lib/constants';
-import { familyOf, parseAddress, parseCidr } from '#lib/ip';
-import type { Cidr, Cidr4, Cidr6 } from '#lib/ip';
+import { isCidr4, isCidr6, parseAddress, parseCidr } from '#lib/ip';
+import type { Cidr4, Cidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import { parsePublicKey } from '#lib/wireguard';
 
@@ -49,13 +49,9 @@ const cidr4 = parsed(`an IPv4 CIDR such as ${FABRIC4_DEFAULT}`, (text): Cidr4 =>
 });
 const cidr6 = parsed('an IPv6 CIDR such as fd12:3456:789a::/48', (text): Cidr6 => {
   const value = parseCidr(text);
-  if (!isCidr4(value)) return value;
+  if (isCidr6(value)) return value;
   throw new SyntaxError(`"${text}" is IPv4`);
 });
-
-function isCidr4(value: Cidr): value is Cidr4 {
-  return familyOf(value) === 4;
-}
 
 /** A node of the own cluster. What only gateways have is checked across fields, so that the reason can say so. */
 const node = v.strictObject(
@@ -130,5 +126,3 @@ export const clusterSchema = v.strictObject(
 );
 
 export type SiteInput = v.InferOutput<typeof siteSchema>;
-export type ClusterInput = v.InferOutput<typeof clusterSchema>;
-export type ClustersetInput = v.InferOutput<typeof clustersetSchema>;

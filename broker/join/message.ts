@@ -31,20 +31,23 @@ export interface JoinRequest {
   readonly certificate?: Uint8Array;
 }
 
+const FAULTS = [
+  'unknown-token',
+  'altered-token',
+  'used-token',
+  'expired-token',
+  'cluster-taken',
+  'cluster-held',
+  'identity-ended',
+  'overlap-member',
+  'overlap-fabric',
+  'overlap-host',
+  'no-index',
+  'malformed',
+] as const;
+
 /** Why a join is refused, for whoever decides on it. */
-export type JoinFault =
-  | 'unknown-token'
-  | 'altered-token'
-  | 'used-token'
-  | 'expired-token'
-  | 'cluster-taken'
-  | 'cluster-held'
-  | 'identity-ended'
-  | 'overlap-member'
-  | 'overlap-fabric'
-  | 'overlap-host'
-  | 'no-index'
-  | 'malformed';
+export type JoinFault = (typeof FAULTS)[number];
 
 export interface JoinRefusal {
   readonly fault: JoinFault;
@@ -78,20 +81,7 @@ const ANSWER = v.variant('ok', [
   v.object({ ok: v.literal(true), certificate: v.string(), jwt: v.string() }),
   v.object({
     ok: v.literal(false),
-    fault: v.picklist([
-      'unknown-token',
-      'altered-token',
-      'used-token',
-      'expired-token',
-      'cluster-taken',
-      'cluster-held',
-      'identity-ended',
-      'overlap-member',
-      'overlap-fabric',
-      'overlap-host',
-      'no-index',
-      'malformed',
-    ]),
+    fault: v.picklist(FAULTS),
     reason: v.pipe(v.string(), v.maxLength(1024)),
     next: v.pipe(v.string(), v.maxLength(1024)),
   }),

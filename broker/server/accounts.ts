@@ -17,7 +17,7 @@ const JOIN_CONNECTIONS = 128;
 /** A joiner listens to its inbox. */
 const JOIN_SUBSCRIPTIONS = 4;
 
-const CLOSED = { ...OPEN_LIMITS, exports: 0, imports: 0, disallow_bearer: true };
+const CLOSED = { ...OPEN_LIMITS, exports: 0, imports: 0 };
 
 function account(rest: Pick<AccountClaims, 'limits'> & Partial<AccountClaims>): AccountClaims {
   return { type: 'account', version: 2, imports: [], exports: [], ...rest };
@@ -25,8 +25,7 @@ function account(rest: Pick<AccountClaims, 'limits'> & Partial<AccountClaims>): 
 
 /** The server's own account: its events, and the resolver's requests. */
 export function systemAccount(): AccountClaims {
-  const exports: readonly Export[] = [];
-  return account({ limits: OPEN_LIMITS, exports });
+  return account({ limits: OPEN_LIMITS });
 }
 
 /**

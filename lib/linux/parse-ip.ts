@@ -74,18 +74,6 @@ export function parseAddresses(listing: readonly Item[]): InterfaceAddress[] {
   });
 }
 
-/** Addresses of all devices but ours, as text: what stands on the host already. */
-export function parseHostAddresses(listing: readonly Item[]): { device: string; address: string }[] {
-  return listing.flatMap((item) => {
-    const device = textOf(item, 'ifname');
-    if (device === undefined || isOurDevice(device)) return [];
-    return itemsOf(item, 'addr_info').flatMap((info) => {
-      const address = textOf(info, 'local');
-      return address === undefined ? [] : [{ device, address }];
-    });
-  });
-}
-
 /** Permanent neighbours on our devices. */
 export function parseNeighbours(listing: readonly Item[]): HeldNeighbour[] {
   return listing.flatMap((item) => {
