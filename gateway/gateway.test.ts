@@ -1,7 +1,7 @@
 // The gateway's pure parts, its prober between two sockets' worth of loopback, and its files.
 
 import { createSocket } from 'node:dgram';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,6 +24,7 @@ import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
 import { gatewayNode } from './inputs.ts';
+import { Lanes } from './lanes.ts';
 import { familyConditions, pathConditions, stoppedConditions } from './paths.ts';
 import { encodeProbe, parseProbe } from './probe-message.ts';
 import { Prober } from './prober.ts';
@@ -601,15 +602,13 @@ class FakeMember implements Member {
   }
 }
 
-test('Gateway takes back its record when site.yaml has it no more, says so, and states it again', async (t) => {
-  const { directory } = await published(t);
-  const member = new FakeMember();
-  const log = openLog({ component: 'test', destination: { write: () => {} } });
-  const conditions = new Conditions(log);
+const QUIET = openLog({ component: 'test', destination: { write: () => {} } });
+
+function newGateway(directory: string, member: Member, conditions: Conditions): Gateway {
   const metrics = openMetrics({ component: 'test', version: '0' });
   const { signal } = new AbortController();
-  await using gateway = new Gateway({
-    tools: { log, metrics, conditions, signal, wake: () => {} },
+  return new Gateway({
+    tools: { log: QUIET, metrics, conditions, signal, wake: () => {} },
     flags: {
       site: directory,
       secrets: directory,
@@ -623,6 +622,60 @@ test('Gateway takes back its record when site.yaml has it no more, says so, and 
     wireguard: { kind: 'kernel', wireguard: 'kernel' },
     resilient: true,
   });
+}
+
+test('Lanes keeps those that are given up until others have heard of it', async (t) => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'isthmus-lanes-'));
+  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
+  let now = 0;
+  const lanes = new Lanes({ stateDir, log: QUIET, now: () => now });
+  const hold = async (wanted: number): Promise<number[]> => [await lanes.hold(wanted), lanes.keys.length];
+  t.deepEqual([await hold(3), lanes.restMs], [[3, 3], Infinity]);
+  t.deepEqual([await hold(1), lanes.restMs], [[3, 3], 1000]);
+  now += 750;
+  t.deepEqual([await hold(1), lanes.restMs], [[3, 3], 250]);
+  now += 250;
+  t.deepEqual([await hold(1), lanes.restMs], [[1, 1], Infinity]);
+  t.deepEqual(await hold(2), [2, 2]);
+  t.deepEqual([await hold(1), await hold(2), lanes.restMs], [[2, 2], [2, 2], Infinity], 'called back');
+});
+
+test('Lanes goes on with the keys that it has, and tries again', async (t) => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'isthmus-lanes-'));
+  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
+  const lanes = new Lanes({ stateDir, log: QUIET });
+  await lanes.hold(1);
+  const inTheWay = join(stateDir, 'wireguard/lane-1.key');
+  await mkdir(inTheWay);
+  t.deepEqual([await lanes.hold(2), lanes.keys.length], [1, 1], 'no lane is added');
+  t.regex(lanes.fault ?? '', /lane-1\.key/);
+  t.true(lanes.restMs <= 5000);
+  const next = new Lanes({ stateDir, log: QUIET });
+  for (const _ of [1, 2]) t.deepEqual([await next.hold(2), next.keys.length], [2, 1], 'none is taken away');
+  await rm(inTheWay, { recursive: true });
+  t.deepEqual([await lanes.hold(2), lanes.keys.length, lanes.fault], [2, 2, undefined]);
+});
+
+test('Gateway whose key cannot be had applies its plan, and does not say that it has none', async (t) => {
+  const { directory } = await published(t);
+  await writeFile(join(directory, 'state'), 'no directory');
+  const member = new FakeMember();
+  const conditions = new Conditions(QUIET);
+  await using gateway = newGateway(directory, member, conditions);
+  await gateway.pass();
+  t.deepEqual(member.said, []);
+  t.deepEqual(
+    conditions.all().flatMap(({ code }) => (code === 'IST_HOST_INCOMPLETE' ? [code] : [])),
+    ['IST_HOST_INCOMPLETE'],
+  );
+  t.regex(gateway.ready() ?? '', /lane-0\.key/);
+});
+
+test('Gateway takes back its record when site.yaml has it no more, says so, and states it again', async (t) => {
+  const { directory } = await published(t);
+  const member = new FakeMember();
+  const conditions = new Conditions(QUIET);
+  await using gateway = newGateway(directory, member, conditions);
   const path = join(directory, 'site.yaml');
   const listed = await readFile(path, 'utf8');
   const codes = (): string[] => conditions.all().map(({ code }) => code);

@@ -1,14 +1,14 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
 import type { GatewayView, Member } from '#broker';
-import { FactsReader, HostKeeper, Loop, laneKeys, removeHost } from '#host';
+import { FactsReader, HostKeeper, Loop, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
 import { readDevices } from '#lib/wireguard';
-import type { PrivateKey, WireGuardSupport } from '#lib/wireguard';
+import type { WireGuardSupport } from '#lib/wireguard';
 import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
@@ -18,6 +18,7 @@ import { withGuards } from './fleet.ts';
 import { familyConditions, pathConditions, refusedConditions, stoppedConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
+import { Lanes } from './lanes.ts';
 import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
 import { gatewaySources } from './sources.ts';
@@ -53,9 +54,9 @@ export class Gateway implements DaemonParts {
   readonly #publishing: Loop;
   readonly #keeper: HostKeeper;
   readonly #facts: FactsReader;
+  readonly #lanes: Lanes;
   readonly sources: DaemonParts['sources'];
   readonly #started = performance.now();
-  #keys: readonly PrivateKey[] = [];
   readonly #silent = new Map<TunnelId, TunnelPlan>();
   #said: string | undefined;
   #known: Known = { membership: undefined, fleet: undefined, host: undefined, devices: [], tunnels: [] };
@@ -66,6 +67,7 @@ export class Gateway implements DaemonParts {
     const { wireguard } = options.wireguard;
     this.#keeper = new HostKeeper({ run, stateDir: flags.state, wireguard });
     this.#facts = new FactsReader(run);
+    this.#lanes = new Lanes({ stateDir: flags.state, log: tools.log });
     this.#reader = new SiteReader(flags.site);
     const view = (): ReturnType<Member['view']> => member.view();
     this.#inputs = inputsReader({
@@ -96,17 +98,18 @@ export class Gateway implements DaemonParts {
     const { site, node, mapped, isListed } = await this.#inputs();
     if (mapped.membership === 'left') return await this.#leave();
     if (await this.#mustWait()) return { againMs: WAITING_MS };
-    const { membership, fleet } = mapped;
+    const { membership } = mapped;
+    const lanes = await this.#lanes.hold(site.lanes);
+    const fleet = { ...mapped.fleet, own: { ...mapped.fleet.own, lanes } };
     const { planned, host } = this.#planned(await this.#guarded(fleet), await this.#host(fleet, node));
     this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
-    await this.#lanes(site.lanes);
     await this.#apply(planned);
     this.#prober.watch(planned.tunnels, host.healthy);
     this.#options.tools.conditions.set('plan', planned.conditions);
-    if (membership === 'member') await (isListed ? this.#say(node) : this.#takeBack());
+    if (membership === 'member') await (isListed ? this.#say(node, site.lanes) : this.#takeBack());
     this.#publishing.wake();
     this.#judge();
-    return { againMs: this.#keeper.restMs };
+    return { againMs: Math.min(this.#keeper.restMs, this.#lanes.restMs) };
   }
 
   noticed(what: KernelChange): void {
@@ -117,7 +120,8 @@ export class Gateway implements DaemonParts {
   ready(): string | undefined {
     const { applied } = this.#keeper;
     if (applied === undefined) return 'no plan has been applied yet';
-    return applied.failures[0] && `the plan is incomplete: ${applied.failures[0].reason}`;
+    const reason = this.#lanes.fault ?? applied.failures[0]?.reason;
+    return reason && `the plan is incomplete: ${reason}`;
   }
 
   state(): object {
@@ -172,22 +176,15 @@ export class Gateway implements DaemonParts {
     return { planned: this.#plan(fleet, renewed), host: renewed };
   }
 
-  async #lanes(lanes: number): Promise<void> {
-    if (this.#keys.length === lanes) return;
-    const { keys, replaced } = await laneKeys(this.#options.flags.state, lanes);
-    for (const error of replaced) this.#options.tools.log.warn({ error }, 'A key file was made anew');
-    this.#keys = keys;
-  }
-
   async #apply(planned: HostPlan): Promise<void> {
     const { flags, tools } = this.#options;
     await this.#kick();
-    const { failures } = await this.#keeper.hold(planned, this.#keys);
-    const conditions = failures
+    const { failures } = await this.#keeper.hold(planned, this.#lanes.keys);
+    const reasons = failures.map(({ what, reason }) => `${what}: ${reason}`);
+    const conditions = [this.#lanes.fault ?? [], ...reasons]
+      .flat()
       .slice(0, 1)
-      .map(({ what, reason }) =>
-        condition('IST_HOST_INCOMPLETE', flags.node, { reason: `${what}: ${reason}` }),
-      );
+      .map((reason) => condition('IST_HOST_INCOMPLETE', flags.node, { reason }));
     tools.conditions.set('apply', conditions);
   }
 
@@ -202,10 +199,14 @@ export class Gateway implements DaemonParts {
     if (this.#silent.size > 0) this.#options.tools.wake();
   }
 
-  /** States what this gateway is; the member takes back an ordinal that it no longer has. */
-  async #say({ ordinal, endpoint }: GatewayNode): Promise<void> {
+  /**
+   * States what this gateway is; the member takes back an ordinal that it no longer has. Without all keys nothing is said:
+   * tunnels stand by those that were, and a shorter list would end them.
+   */
+  async #say({ ordinal, endpoint }: GatewayNode, lanes: number): Promise<void> {
     const { member } = this.#options;
-    const keys = this.#keys.map(({ publicKey }) => publicKey);
+    if (this.#lanes.fault !== undefined) return;
+    const keys = this.#lanes.keys.slice(0, lanes).map(({ publicKey }) => publicKey);
     const gateway: GatewayView = { ordinal, keys, ...(endpoint === undefined ? {} : { endpoint }) };
     const text = JSON.stringify(gateway);
     if (text === this.#said) return;

@@ -1,7 +1,7 @@
 // What both daemons stand on: the lock, the loop, key files, the kernel's monitor lines, conditions.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -77,6 +77,18 @@ test('laneKeys() replaces a file that was cut off, says so, and does not repeat 
   t.regex(after.replaced[0]?.message ?? '', /lane-0\.key: it holds no key; a new one is made$/);
   t.false(`${after.replaced[0]?.stack} ${String(after.replaced[0]?.cause)}`.includes(text.slice(0, 20)));
   t.deepEqual((await laneKeys(dir, 1)).replaced, []);
+});
+
+test('laneKeys() gives the keys that there are, and why there are no more', async (t) => {
+  const dir = await directory(t);
+  const { keys } = await laneKeys(dir, 1);
+  await mkdir(join(dir, 'wireguard/lane-1.key'));
+  const after = await laneKeys(dir, 3);
+  t.deepEqual(
+    after.keys.map(({ publicKey }) => publicKey),
+    keys.map(({ publicKey }) => publicKey),
+  );
+  t.regex(after.failure?.message ?? '', /^Cannot read .*lane-1\.key: /);
 });
 
 test('Loop runs one pass for any number of calls while another runs, and slower after failures', async (t) => {

@@ -373,7 +373,7 @@ test('a gateway whose disk is full goes on with what it has, says what it cannot
   // A lane needs a key, and a key a disk.
   const asked = async (): Promise<void> => {
     await describe(2);
-    await says(/IST_HOST_UNUSABLE.*Cannot write \S+lane-1\.key.*ENOSPC/);
+    await says(/IST_HOST_INCOMPLETE.*Cannot write \S+lane-1\.key.*ENOSPC/);
     await sleep(1000);
   };
   await unmoved(t, asked, [GATEWAY]);
