@@ -12,7 +12,6 @@ export type {
 export { issueToken, listMembers, revokeMember } from './agent/manage.ts';
 export type { MembershipFault } from './join/errors.ts';
 export { JoinError } from './join/errors.ts';
-export { hostNetworks } from './join/host-networks.ts';
 export type { Joined, JoinOptions } from './join/join.ts';
 export { joinClusterset } from './join/join.ts';
 export type { LeaveOptions, Left } from './join/leave.ts';

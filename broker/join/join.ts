@@ -13,7 +13,6 @@ import type { SignedCertificate } from '../trust/certificate.ts';
 import { checkToken, parseToken } from '../trust/token.ts';
 import type { JoinToken } from '../trust/token.ts';
 import { JoinError, unreachable } from './errors.ts';
-import { hostNetworks } from './host-networks.ts';
 import { decodeAnswer, encodeRequest } from './message.ts';
 import type { JoinGrant, JoinRefusal } from './message.ts';
 import { reachable } from './reach.ts';
@@ -26,8 +25,8 @@ export interface JoinOptions {
   readonly secretsDir: string;
   /** What the caller takes itself for; another cluster's token is refused before anything is sent. */
   readonly cluster?: string;
-  /** @default the networks of this host's interfaces */
-  readonly hostNetworks?: readonly Cidr[];
+  /** Networks that this host stands in. */
+  readonly hostNetworks: readonly Cidr[];
   /** Milliseconds for the broker to answer. @default 10000 */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -98,7 +97,7 @@ async function ask(
       cluster: token.cluster,
       identity: identity.publicKey,
       user: user.publicKey,
-      hostNetworks: options.hostNetworks ?? hostNetworks(),
+      hostNetworks: options.hostNetworks,
       ...(certificate === undefined ? {} : { certificate }),
     },
     identity,

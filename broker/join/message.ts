@@ -64,6 +64,8 @@ export interface JoinGrant {
 }
 
 const MAC_BYTES = 32;
+/** Networks that a host may stand in: one for each VLAN or container network, and all of them fit into a header. */
+const MAX_NETWORKS = 256;
 
 const REQUEST = v.object({
   clusterset: text(64),
@@ -74,7 +76,7 @@ const REQUEST = v.object({
     (input) => typeof input === 'string' && isNkeyPublic(input, 'user'),
     'is no user key',
   ),
-  hostNetworks: cidrs(),
+  hostNetworks: cidrs(MAX_NETWORKS),
 });
 
 const ANSWER = v.variant('ok', [

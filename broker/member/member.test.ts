@@ -87,7 +87,7 @@ class Bed {
       serviceCidrs: [],
       ttlSeconds: 60,
     });
-    await joinClusterset({ token, secretsDir: join(this.dir, cluster, 'secrets') });
+    await joinClusterset({ token, secretsDir: join(this.dir, cluster, 'secrets'), hostNetworks: [] });
     return this.open(t, cluster);
   }
 
@@ -256,7 +256,7 @@ test.serial('openMember() goes on with new credentials and CIDRs when its cluste
   const { bed, east, west } = await threeClusters(t);
   const podCidrs = ['10.1.0.0/16', '10.11.0.0/16'];
   const { token } = await issueToken({ dir: bed.brokerDir, cluster: 'east', podCidrs, ttlSeconds: 60 });
-  await joinClusterset({ token, secretsDir: join(bed.dir, 'east', 'secrets') });
+  await joinClusterset({ token, secretsDir: join(bed.dir, 'east', 'secrets'), hostNetworks: [] });
   await east.publish(41_002);
   await eventually(t, () => west.sees, 'east east:41002 edge edge:43001 west west:42001');
   await eventually(t, () => east.member.status().connected, true);

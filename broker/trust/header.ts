@@ -56,8 +56,8 @@ export function clusterId(): TextSchema<ClusterId> {
 }
 
 /** CIDRs in canonical text only, so that what is signed reads one way. */
-export function cidrs(): v.GenericSchema<string[], Cidr[]> {
-  return v.pipe(v.array(v.custom<Cidr>(isCanonicalCidr, 'is no canonical CIDR')), v.maxLength(MAX_CIDRS));
+export function cidrs(max: number = MAX_CIDRS): v.GenericSchema<string[], Cidr[]> {
+  return v.pipe(v.array(v.custom<Cidr>(isCanonicalCidr, 'is no canonical CIDR')), v.maxLength(max));
 }
 
 /**
