@@ -3,6 +3,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findProgram } from './find.ts';
 import { SetupError, say } from './say.ts';
@@ -10,6 +11,8 @@ import { SetupError, say } from './say.ts';
 const run = promisify(execFile);
 
 const UPDATE = ['apt-get', 'update', '--quiet'];
+/** Milliseconds, as long as apt-get itself waits for dpkg. */
+const LOCK_MS = 120_000;
 /** wireguard-tools, for one, recommends a whole kernel image. */
 const INSTALL = ['install', '--yes', '--no-install-recommends', '--option=DPkg::Lock::Timeout=120'];
 
@@ -62,16 +65,28 @@ async function hasLists(): Promise<boolean> {
   return files.some((file) => file.includes('_Packages'));
 }
 
+/** apt-get does not wait for the lock of its lists, which a machine's own update holds for a while after a boot. */
+async function update(prefix: readonly string[]): Promise<void> {
+  for (const until = performance.now() + LOCK_MS; ; await sleep(1000)) {
+    try {
+      return await system(prefix, UPDATE);
+    } catch (error) {
+      const isBusy = error instanceof Error && error.message.includes('Could not get lock');
+      if (!isBusy || performance.now() > until) throw error;
+    }
+  }
+}
+
 /** Old lists name files that the mirrors no longer have, and an interrupted dpkg does nothing more: both are mended, once. */
 async function installOnce(prefix: readonly string[], packages: readonly string[]): Promise<void> {
   const install = ['apt-get', ...INSTALL, ...packages];
   try {
-    if (!(await hasLists())) await system(prefix, UPDATE);
+    if (!(await hasLists())) await update(prefix);
     await system(prefix, install);
   } catch (error) {
     const isInterrupted = error instanceof Error && error.message.includes('dpkg --configure -a');
     if (isInterrupted) await system(prefix, ['dpkg', '--configure', '-a']);
-    await system(prefix, UPDATE);
+    await update(prefix);
     await system(prefix, install);
   }
 }
@@ -80,7 +95,7 @@ async function installOnce(prefix: readonly string[], packages: readonly string[
 export async function updateLists(): Promise<void> {
   const prefix = await elevation();
   if (prefix === undefined) throw new Error('the package lists are old, and reading them anew needs root');
-  await system(prefix, UPDATE);
+  await update(prefix);
 }
 
 /** @throws {SetupError} that says what to type instead */

@@ -112,6 +112,32 @@ test('ensurePrograms() tells who is not root so, before it installs anything for
   t.regex(stderr, /^Cannot build a lab here: network namespaces need root\. Run as root: .*npm run bench\n$/);
 });
 
+test('installPackages() waits for whoever reads the package lists anew', async (t) => {
+  const bin = path.join(await scratch(t), 'bin');
+  await mkdir(bin);
+  const said = path.join(bin, 'said');
+  await writeFile(
+    path.join(bin, 'apt-get'),
+    `#!/bin/sh
+     case $1 in
+       update) [ -e ${said}.busy ] || { : > ${said}.busy; echo 'E: Could not get lock /var/lib/apt/lists/lock.' >&2; exit 100; }; : > ${said}.new ;;
+       *) [ -e ${said}.new ] || { echo 'E: Unable to fetch some archives' >&2; exit 100; } ;;
+     esac`,
+    { mode: 0o755 },
+  );
+  for (const name of ['sh', 'env']) await symlink(`/usr/bin/${name}`, path.join(bin, name));
+  const debian = JSON.stringify(path.join(import.meta.dirname, 'debian.ts'));
+  const program = await script(
+    t,
+    `import { installPackages } from ${debian}; await installPackages(['hello']);`,
+  );
+  const root = 'data:text/javascript,process.getuid=()=>0';
+  t.like(await outcome(['--import', root, program], { PATH: bin }), {
+    code: 0,
+    stderr: 'Installing hello\n',
+  });
+});
+
 test('ensurePrograms() takes no nats-server that is too old', async (t) => {
   const start = path.join(import.meta.dirname, 'start.ts');
   const bin = path.join(await scratch(t), 'bin');
