@@ -91,9 +91,9 @@ async function wireGuardStep(): Promise<Step | undefined> {
   const hasGo = (await findProgram('go')) !== undefined;
   return {
     text: hasGo
-      ? `wireguard-go into .cache/bin, built with Go (${reason})`
+      ? `wireguard-go into .cache/bin, built with Go, or its Debian package where that fails (${reason})`
       : `Debian package, ${reason} (${aptCommand(['wireguard-go'])})`,
-    isSystemWide: !hasGo,
+    isSystemWide: true,
     isOptional: false,
     take: async () => {
       if ((await hasKernelWireGuard()) !== true) await fetchWireGuard();
