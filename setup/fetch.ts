@@ -14,6 +14,7 @@ import { SetupError, say } from './say.ts';
 import { cache, FETCH, inWorkshop, reasonOf } from './workshop.ts';
 
 const run = promisify(execFile);
+
 async function place(file: string, name: string): Promise<void> {
   await chmod(file, 0o755);
   await rename(file, path.join(cache, 'bin', name));
@@ -137,10 +138,15 @@ export async function fetchWireGuard(): Promise<void> {
 export async function fetchDistributionNats(): Promise<void> {
   say("Fetching the distribution's nats-server, for tests against an old one");
   await inWorkshop(async (directory) => {
-    await run('apt-get', ['download', 'nats-server'], { ...FETCH, cwd: directory });
-    const deb = (await readdir(directory)).find((name) => name.endsWith('.deb'));
-    if (deb === undefined) throw new SetupError('Cannot fetch nats-server: apt-get downloaded no package');
-    await run('dpkg-deb', ['--extract', path.join(directory, deb), directory], FETCH);
-    await place(path.join(directory, 'usr', 'sbin', 'nats-server'), 'nats-server-distribution');
+    try {
+      await run('apt-get', ['download', 'nats-server'], { ...FETCH, cwd: directory });
+      const deb = (await readdir(directory)).find((name) => name.endsWith('.deb'));
+      if (deb === undefined) throw new Error('apt-get downloaded no package');
+      await run('dpkg-deb', ['--extract', path.join(directory, deb), directory], FETCH);
+      await place(path.join(directory, 'usr', 'sbin', 'nats-server'), 'nats-server-distribution');
+    } catch (cause) {
+      const reason = reasonOf(cause).replaceAll('\n', '; ');
+      throw new SetupError(`Cannot fetch the distribution's nats-server: ${reason}`, { cause });
+    }
   });
 }
