@@ -52,7 +52,10 @@ async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSig
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  limit.addEventListener('abort', () => child.kill('SIGTERM'));
+  const stop = (): void => void child.kill('SIGTERM');
+  // Ctrl-C may have come during set-up.
+  if (limit.aborted) stop();
+  limit.addEventListener('abort', stop);
   const { counts, failures } = await relay(child.stdout, tier);
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   if (limit.aborted)
