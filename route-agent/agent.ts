@@ -5,7 +5,7 @@ import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host
 import { condition } from '#lib/conditions';
 import type { Run } from '#lib/linux';
 import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
-import { createPlanner } from '#topology';
+import { createPlanner, healthText } from '#topology';
 import type { Fleet, Host } from '#topology';
 import { workerNode } from './role.ts';
 
@@ -54,7 +54,9 @@ export class Agent implements DaemonParts {
     const [missing] = directory.missing;
     // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
     if (missing !== undefined)
-      throw new Error(`Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost`);
+      throw new Error(
+        `Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost. See to it that the gateways' files are copied whole`,
+      );
     const fleet = fleetFromSite(directory);
     const file = `${flags.site}/${CLUSTERSET_FILE}`;
     const isWaiting = fleet === undefined && this.#phase === 'unknown';
@@ -96,7 +98,7 @@ export class Agent implements DaemonParts {
   state(): object {
     return {
       fleet: this.#fleet,
-      host: this.#host === undefined ? undefined : { ...this.#host, healthy: [] },
+      host: this.#host && { ...this.#host, ...healthText(this.#host) },
     };
   }
 
@@ -110,10 +112,11 @@ export class Agent implements DaemonParts {
     if (this.#phase === 'left') return {};
     await removeHost(run, flags.state);
     tools.log.info('The cluster has left: everything is removed from this host');
-    tools.conditions.set('plan', []);
+    for (const source of ['wait', 'apply', 'plan']) tools.conditions.set(source, []);
     this.#phase = 'left';
     this.#keeper = this.#newKeeper();
     this.#fleet = undefined;
+    this.#host = undefined;
     return {};
   }
 
