@@ -4,7 +4,8 @@ import { hostname } from 'node:os';
 import * as v from 'valibot';
 import { readFacts } from '#host';
 import { fleetFromSite, readSite } from '#site';
-import type { Fleet, Host, TunnelId } from '#topology';
+import { parseHealth } from '#topology';
+import type { Fleet, Health, HealthText, Host } from '#topology';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
 import { DIRECTORIES } from './directories.ts';
@@ -40,9 +41,7 @@ const DETAILS = {
   conditions: v.optional(v.array(v.object({ code: v.string(), about: v.string(), text: v.string() })), []),
 };
 
-const isTunnel = (id: unknown): id is TunnelId => typeof id === 'string' && /^[^/]+\/\d#\d$/.test(id);
-
-type HostText = Omit<Host, 'healthy'> & { readonly healthy: readonly unknown[] };
+type HostText = Omit<Host, keyof Health> & HealthText;
 
 // Fleet and host come from the same release's daemon on this host: their outline is checked, not every field.
 const STATE = v.looseObject({
@@ -50,7 +49,10 @@ const STATE = v.looseObject({
   fleet: v.custom<Fleet>(isFleet),
   host: v.pipe(
     v.custom<HostText>(isHost),
-    v.transform(({ healthy, ...host }): Host => ({ ...host, healthy: new Set(healthy.filter(isTunnel)) })),
+    v.transform(({ healthy, room, gateways, ...facts }): Host => ({
+      ...facts,
+      ...parseHealth({ healthy, room, gateways }),
+    })),
   ),
 });
 

@@ -2,6 +2,7 @@
 // This module is pure.
 
 import type { Path } from '#lib/health';
+import { healthText } from '#topology';
 import type { DevicePlan, Fleet, Host, TunnelId, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
 
@@ -24,7 +25,7 @@ export function stateOf(
   return {
     membership,
     fleet,
-    host: host === undefined ? undefined : { ...host, healthy: [...host.healthy].toSorted() },
+    host: host && { ...host, ...healthText(host) },
     tunnels: tunnels.map(({ id, device }) => {
       const path = paths.get(id);
       if (path === undefined) return { id, device, up: false, state: 'unknown' };

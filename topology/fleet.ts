@@ -80,8 +80,24 @@ export interface Fleet {
 /** `west/1#0`: remote cluster, remote ordinal, lane; the local gateway is the one who speaks. */
 export type TunnelId = `${string}/${number}#${number}`;
 
+/** What probes say of the ways from one host. */
+export interface Health {
+  /** Tunnels that carry packets now. Empty on workers. */
+  readonly healthy: ReadonlySet<TunnelId>;
+  /**
+   * Bytes of the largest packet that is known to pass a tunnel, where that is less than the plan computes from the link's
+   * MTU: clouds drop larger ones between each other without a word.
+   */
+  readonly room?: ReadonlyMap<TunnelId, number>;
+  /**
+   * Own gateways other than this host that answer, by ordinal, with the indexes of the clusters to which they have a
+   * tunnel that carries packets. Absent: nobody has asked yet, and all count as able.
+   */
+  readonly gateways?: ReadonlyMap<number, ReadonlySet<number>>;
+}
+
 /** What the plan needs to know of the machine it is for, read once by the daemon. */
-export interface Host {
+export interface Host extends Health {
   /** Name of a node of the own cluster. */
   readonly node: string;
   /** Device, and MTU in bytes, of the link to the cluster's other nodes and the internet. */
@@ -98,8 +114,6 @@ export interface Host {
   readonly families?: readonly Family[];
   /** The kernel has resilient nexthop groups. */
   readonly resilient: boolean;
-  /** Tunnels whose far end answers. Empty on workers. */
-  readonly healthy: ReadonlySet<TunnelId>;
   /** Addresses that stand on the host already, so that the plan gives none twice; those on our own devices are not among them. */
   readonly addresses: readonly Address[];
 }

@@ -5,33 +5,31 @@ import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import {
   BUCKETS_GATEWAY,
-  BUCKETS_SIBLING,
   LOOSE_ADDRESS,
   METRIC_GROUP,
-  METRIC_SIBLING,
-  METRIC_UNREACHABLE_DEFAULT,
   MIN_MTU_6,
   TABLE_FABRIC,
   TABLE_HERE,
   TABLE_SIBLING,
   TUNNEL_GROUP,
 } from '#lib/constants';
-import type { Cidr, Family } from '#lib/ip';
-import { addressCidr, familyOf, parseAddress, parseCidr } from '#lib/ip';
+import type { Family } from '#lib/ip';
+import { addressCidr, familyOf, parseAddress } from '#lib/ip';
 import type { Nexthop, Route } from '#lib/linux';
 import type { Admitted } from './claims.ts';
+import { detours, siblingPieces, siblingWays } from './detour.ts';
+import type { Prospect, SiblingWays } from './detour.ts';
 import { fabricAddress, fabricFamilies, lanePrefix } from './fabric.ts';
-import type { Node } from './fleet.ts';
+import type { Health, Node } from './fleet.ts';
 import type { TunnelPlan } from './host-plan.ts';
-import { deviceMtu, reachOf, routeMtu } from './legs.ts';
-import type { Reach } from './legs.ts';
-import { hopTo, linkDevice, siblingDevice, siblingHop, vxlanMtu } from './link.ts';
-import { clusterGroup, detourGroup, siblingGroup, siblingNexthop, tunnelNexthop } from './nexthops.ts';
+import { ableGateways, deviceMtu, padded, reachOf, routeMtu } from './legs.ts';
+import { hopTo, linkDevice } from './link.ts';
+import { clusterGroup, tunnelNexthop } from './nexthops.ts';
 import type { Slot } from './nexthops.ts';
 import { fabricOn, guards, nodePieces } from './node.ts';
 import type { Perspective, View } from './perspective.ts';
 import { groupOf, sharedCidrs, sourced, unshared } from './perspective.ts';
-import { once } from './piece.ts';
+import { once, sum } from './piece.ts';
 import type { Piece } from './piece.ts';
 import { gatewayRules } from './rules.ts';
 import { gatewayRuleset } from './ruleset.ts';
@@ -41,7 +39,6 @@ import { baseOf, deviceName, slotNamed, tunnelsTo } from './tunnels.ts';
 import type { Base, Tunnels } from './tunnels.ts';
 
 const NO_TUNNELS: Tunnels = { plans: [], peers: [], conditions: [] };
-const DEFAULT = { 4: parseCidr('0.0.0.0/0'), 6: parseCidr('::/0') } as const;
 
 export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): Perspective {
   const base = baseOf(standpoint, self);
@@ -68,7 +65,7 @@ export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): P
 interface Ways {
   /** Tunnels, for routes with less than the device's MTU. */
   readonly narrow: (mtu: number) => (slot: Slot) => Piece;
-  readonly siblings: (mtu: number) => Piece;
+  readonly siblings: SiblingWays;
 }
 
 function tunnelNexthops({ families }: Standpoint, slot: Slot, mtu?: number): Nexthop[] {
@@ -103,13 +100,6 @@ function tunnelInterface({ standpoint, self, ends }: Base, slot: Slot): Piece {
   };
 }
 
-/** A remote as this gateway sees it. */
-interface Prospect {
-  readonly admitted: Admitted;
-  readonly cidrs: readonly Cidr[];
-  readonly reach: readonly Reach[];
-}
-
 function viewOf(base: Base, ways: Ways, admitted: Admitted): View {
   const { standpoint, self } = base;
   const cidrs = sharedCidrs(standpoint, admitted);
@@ -118,19 +108,37 @@ function viewOf(base: Base, ways: Ways, admitted: Admitted): View {
   const { plans, peers, conditions } =
     cidrs.length === 0 ? NO_TUNNELS : tunnelsTo(base, legs, admitted, cidrs);
   const prospect = { admitted, cidrs, reach };
-  const detour = detours(standpoint, ways, prospect);
+  const healthyOf = (health: Health): TunnelPlan[] => plans.filter(({ id }) => health.healthy.has(id));
   return {
-    tunnels: plans,
     fixed: {
       tunnels: plans,
       peers,
-      shared: [...new Set(detour.flatMap(({ shared = [] }) => shared))],
-      groups: detour.flatMap(({ groups = [] }) => groups),
-      routes: [...detour.flatMap(({ routes = [] }) => routes), ...guards(admitted.guarded)],
+      routes: guards(admitted.guarded),
       conditions: [...admitted.conditions, ...unshared(admitted, cidrs), ...conditions],
     },
-    routing: (healthy) => balance(base, ways, prospect, healthy),
+    seen: (health) => {
+      const healthy = healthyOf(health);
+      return [...healthy, measuredRoom(healthy, health), ...ableGateways(reach, admitted, health)];
+    },
+    routing: (health) => {
+      const healthy = healthyOf(health);
+      const able = ableGateways(reach, admitted, health);
+      return sum([
+        balance(base, ways, prospect, { healthy, room: measuredRoom(healthy, health) }),
+        ...detours(standpoint, ways.siblings, prospect, able),
+      ]);
+    },
   };
+}
+
+/** The tunnels to one remote that carry packets, and the largest packet that all of them are known to carry. */
+interface Carrying {
+  readonly healthy: readonly TunnelPlan[];
+  readonly room: number;
+}
+
+function measuredRoom(healthy: readonly TunnelPlan[], { room }: Health): number {
+  return Math.min(...healthy.map(({ id }) => room?.get(id) ?? Infinity));
 }
 
 /** The remote's groups over those tunnels that answer, and the routes into them. */
@@ -138,13 +146,13 @@ function balance(
   { standpoint, self }: Base,
   ways: Ways,
   { admitted, cidrs, reach }: Prospect,
-  healthy: readonly TunnelPlan[],
+  { healthy, room: measured }: Carrying,
 ): Piece {
   if (healthy.length === 0) return {};
   const { host, families, source } = standpoint;
   const { index } = admitted.remote;
-  const room = routeMtu(reach, host.uplink.mtu);
-  const mtu = room < deviceMtu(self, host.uplink.mtu) ? room : undefined;
+  const room = Math.min(routeMtu(reach, host.uplink.mtu), measured);
+  const mtu = room < deviceMtu(self, host.uplink.mtu) ? padded(room) : undefined;
   const slots = healthy.map(({ device }) => slotNamed(device));
   const used = families.filter((family) => ofFamily(cidrs, family).length > 0);
   return {
@@ -164,65 +172,6 @@ function balance(
       ];
     }),
   };
-}
-
-/**
- * Standing routes by way of the siblings that can have a tunnel there, in force by themselves once the group is gone. A
- * sibling that cannot would lose its share of them for good.
- */
-function detours(standpoint: Standpoint, ways: Ways, { admitted, cidrs, reach }: Prospect): Piece[] {
-  if (reach.length === 0) return [];
-  const mtu = routeMtu(reach, vxlanMtu(standpoint));
-  const siblings = ways.siblings(mtu);
-  return standpoint.families.map((family): Piece => {
-    const all = (siblings.nexthops ?? []).filter((nexthop) => nexthop.family === family).map(({ id }) => id);
-    const able = new Set(reach.map(({ gateway }) => siblingNexthop(family, gateway.ordinal, mtu)));
-    const members = all.filter((id) => able.has(id));
-    const destinations = ofFamily(cidrs, family);
-    if (members.length === 0 || destinations.length === 0) return {};
-    const isAll = members.length === all.length;
-    const nexthop = isAll ? siblingGroup(family, mtu) : detourGroup(family, admitted.remote.index);
-    const route = { kind: 'unicast', table: TABLE_HERE, metric: METRIC_SIBLING, nexthop, mtu } as const;
-    return {
-      shared: [siblings],
-      groups: isAll ? [] : [groupOf(standpoint, nexthop, members, BUCKETS_SIBLING)],
-      routes: destinations.map((destination) => ({
-        ...route,
-        destination,
-        ...sourced(standpoint.source[family]),
-      })),
-    };
-  });
-}
-
-function siblingsOf({ gateways }: Standpoint, self: GatewayNode): GatewayNode[] {
-  return gateways.filter((gateway) => gateway !== self);
-}
-
-/** The siblings, and all of them as one group. */
-function siblingWays(standpoint: Standpoint, self: GatewayNode, mtu: number): Piece {
-  const { families } = standpoint;
-  const nexthops = families.flatMap((family) =>
-    siblingsOf(standpoint, self).flatMap((sibling): Nexthop[] => {
-      const hop = siblingHop(standpoint, family, sibling);
-      return hop === undefined ? [] : [{ id: siblingNexthop(family, sibling.ordinal, mtu), family, ...hop }];
-    }),
-  );
-  const groups = families.flatMap((family) => {
-    const members = nexthops.filter((nexthop) => nexthop.family === family).map(({ id }) => id);
-    if (members.length === 0) return [];
-    return [groupOf(standpoint, siblingGroup(family, mtu), members, BUCKETS_SIBLING)];
-  });
-  return { nexthops, groups };
-}
-
-/** The way between siblings; what comes from one goes into a tunnel or nowhere, so nothing circles. */
-function siblingPieces(standpoint: Standpoint, self: GatewayNode): Piece[] {
-  const nowhere = standpoint.kernel.map((family): Route => {
-    const destination = DEFAULT[family];
-    return { kind: 'unreachable', destination, table: TABLE_SIBLING, metric: METRIC_UNREACHABLE_DEFAULT };
-  });
-  return [siblingDevice(standpoint, siblingsOf(standpoint, self)), { routes: nowhere }];
 }
 
 /** From the fabric to the nodes behind: transit probes to the workers that answer them, and encapsulated pods. */

@@ -4,7 +4,8 @@
 import { KEEPALIVE_SECONDS, WIREGUARD_OVERHEAD } from '#lib/constants';
 import type { Family } from '#lib/ip';
 import { familyOf } from '#lib/ip';
-import type { GatewayEndpoint, RemoteGateway } from './fleet.ts';
+import type { Admitted } from './claims.ts';
+import type { GatewayEndpoint, Health, RemoteGateway } from './fleet.ts';
 import type { GatewayNode, Standpoint } from './standpoint.ts';
 
 /** What one own gateway needs to know of its way to a remote one. */
@@ -62,6 +63,16 @@ export function reachOf({ gateways, host }: Standpoint, remotes: readonly Remote
     .filter(({ legs }) => legs.some((leg) => leg !== undefined));
 }
 
+/** Of these, the gateways that are known to carry packets there, where that is known of any; a host does not ask itself. */
+export function ableGateways(
+  reach: readonly Reach[],
+  { remote }: Pick<Admitted, 'remote'>,
+  { gateways }: Health,
+): readonly Reach[] {
+  if (gateways === undefined) return reach;
+  return reach.filter(({ gateway }) => gateways.get(gateway.ordinal)?.has(remote.index));
+}
+
 /**
  * The route MTU towards a cluster: the least over all tunnels that a packet may come to pass, since another gateway or
  * a sibling's detour may be its way, and the least room on the way there.
@@ -84,7 +95,7 @@ function tunnelMtu(local: GatewayNode, family: Family, linkMtu: number): number 
 }
 
 /** WireGuard pads a packet to a multiple of 16 unless it is as large as the device's MTU: what is less must not grow too large. */
-function padded(mtu: number): number {
+export function padded(mtu: number): number {
   return mtu - (mtu % 16);
 }
 

@@ -5,6 +5,7 @@ export type {
   Fleet,
   FabricPrefixes,
   GatewayEndpoint,
+  Health,
   Host,
   Node,
   OwnCluster,
@@ -12,6 +13,8 @@ export type {
   RemoteGateway,
   TunnelId,
 } from './fleet.ts';
+export { healthText, parseHealth } from './health.ts';
+export type { HealthText } from './health.ts';
 export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 export { mapTree } from './map.ts';
 export type { Tree } from './map.ts';

@@ -7,7 +7,7 @@ import type { Cidr } from '#lib/ip';
 import { familyOf } from '#lib/ip';
 import type { NexthopGroup, Route } from '#lib/linux';
 import type { Admitted } from './claims.ts';
-import type { TunnelPlan } from './host-plan.ts';
+import type { Health } from './fleet.ts';
 import type { Slot } from './nexthops.ts';
 import type { Piece } from './piece.ts';
 import type { Ruleset } from './ruleset.ts';
@@ -17,10 +17,9 @@ import type { Source, Standpoint } from './standpoint.ts';
 export interface View {
   /** Whatever the health of its tunnels. */
   readonly fixed: Piece;
-  /** Its tunnels from here; none on workers. */
-  readonly tunnels: readonly TunnelPlan[];
-  /** Given the tunnels that answer. */
-  routing(healthy: readonly TunnelPlan[]): Piece;
+  /** What its routing depends on, and nothing else: while all of it is the same, so is the routing. */
+  seen(health: Health): readonly unknown[];
+  routing(health: Health): Piece;
 }
 
 /** A gateway's or a worker's way of looking at the fleet. */

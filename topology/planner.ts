@@ -5,12 +5,12 @@ import type { Condition } from '#lib/conditions';
 import { MARK_OUTER } from '#lib/constants';
 import { createClaims } from './claims.ts';
 import type { Admitted } from './claims.ts';
-import type { Fleet, Host } from './fleet.ts';
+import type { Fleet, Health, Host } from './fleet.ts';
 import { gatewayPerspective } from './gateway.ts';
-import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
+import type { DevicePlan, HostPlan } from './host-plan.ts';
 import type { Slot } from './nexthops.ts';
 import type { Perspective, View } from './perspective.ts';
-import { createSum, once, sum } from './piece.ts';
+import { createSum, once, sameElements, sum } from './piece.ts';
 import type { Piece, SlottedPeer } from './piece.ts';
 import { isGateway, standpointOf } from './standpoint.ts';
 import type { Standpoint } from './standpoint.ts';
@@ -34,25 +34,26 @@ export function plan(fleet: Fleet, host: Host): HostPlan {
  * known by identity, so a fleet has to keep the objects of those that did not change.
  */
 export function createPlanner(): Planner {
-  let remembered: { readonly key: string; readonly plan: Planner } | undefined;
+  let remembered: { readonly key: string; readonly plan: ReturnType<typeof plannerFrom> } | undefined;
   return (fleet, host) => {
-    const key = JSON.stringify([fleet.fabric, fleet.own, { ...host, healthy: [] }]);
+    const { healthy, room, gateways, ...facts } = host;
+    const key = JSON.stringify([fleet.fabric, fleet.own, facts]);
     if (remembered?.key !== key) remembered = { key, plan: plannerFrom(standpointOf(fleet, host)) };
-    return remembered.plan(fleet, host);
+    return remembered.plan(fleet, { healthy, ...(room && { room }), ...(gateways && { gateways }) });
   };
 }
 
 /** Plans for as long as the own cluster and the host stay what they are. */
-function plannerFrom(standpoint: Standpoint): Planner {
+function plannerFrom(standpoint: Standpoint): (fleet: Fleet, health: Health) => HostPlan {
   const perspective = perspectiveOf(standpoint);
   const claims = createClaims(standpoint);
   const remotePieces = createMemory(perspective);
   const interfacePiece = once(perspective.interface);
   const sumOfRemotes = createSum();
 
-  return ({ remotes }, { healthy }) => {
+  return ({ remotes }, health) => {
     const { admitted, far, guarded } = claims(remotes);
-    const remote = sumOfRemotes(remotePieces(admitted, healthy));
+    const remote = sumOfRemotes(remotePieces(admitted, health));
     const bySlot = groupPeers(remote.peers);
     const shared = [...[...bySlot.keys()].map(interfacePiece), ...new Set(remote.shared)];
     const all = sum([...perspective.standing, ...shared, remote]);
@@ -72,42 +73,32 @@ function perspectiveOf(standpoint: Standpoint): Perspective {
   return isGateway(node) ? gatewayPerspective(standpoint, node) : workerPerspective(standpoint);
 }
 
-/** What followed from one remote, and which of its tunnels answered then. */
+/** What followed from one remote, and what was seen of its ways then. */
 interface Memory {
   readonly view: View;
-  readonly answering: readonly TunnelPlan[];
+  readonly seen: readonly unknown[];
   readonly piece: Piece;
 }
 
 /** One piece for each remote; those of the last time are kept where nothing changed, and forgotten where the remote is gone. */
 function createMemory(
   perspective: Perspective,
-): (admitted: readonly Admitted[], healthy: Host['healthy']) => readonly Piece[] {
+): (admitted: readonly Admitted[], health: Health) => readonly Piece[] {
   let memory: ReadonlyMap<Admitted, Memory> = new Map();
 
-  function recall(admitted: Admitted, healthy: Host['healthy']): Memory {
+  function recall(admitted: Admitted, health: Health): Memory {
     const before = memory.get(admitted);
     const view = before?.view ?? perspective.view(admitted);
-    if (before !== undefined && stillAnswer(before, healthy)) return before;
-    const answering = view.tunnels.filter(({ id }) => healthy.has(id));
-    return { view, answering, piece: sum([view.routing(answering), view.fixed]) };
+    const seen = view.seen(health);
+    if (before !== undefined && sameElements(before.seen, seen)) return before;
+    return { view, seen, piece: sum([view.routing(health), view.fixed]) };
   }
 
-  return (admitted, healthy) => {
-    const now = new Map(admitted.map((each) => [each, recall(each, healthy)]));
+  return (admitted, health) => {
+    const now = new Map(admitted.map((each) => [each, recall(each, health)]));
     memory = now;
     return Array.from(now.values(), ({ piece }) => piece);
   };
-}
-
-function stillAnswer({ view, answering }: Memory, healthy: Host['healthy']): boolean {
-  let count = 0;
-  for (const tunnel of view.tunnels) {
-    if (!healthy.has(tunnel.id)) continue;
-    if (answering[count] !== tunnel) return false;
-    count += 1;
-  }
-  return count === answering.length;
 }
 
 /** Sorted by slot; peers in the order of their clusters. */

@@ -4,7 +4,7 @@
 import { TRANSIT_RESPONDERS, VXLAN_OVERHEAD, LINK_DEVICE } from '#lib/constants';
 import type { Address, Cidr, Family } from '#lib/ip';
 import { addressAt, addressCidr, contains, familyOf, firstAddress, sorted } from '#lib/ip';
-import type { FabricPrefixes, Fleet, Host, Node, OwnCluster } from './fleet.ts';
+import type { FabricPrefixes, Fleet, Health, Host, Node, OwnCluster } from './fleet.ts';
 
 export type PerFamily<T> = { readonly [F in Family]: T };
 
@@ -34,7 +34,7 @@ export interface Standpoint {
   readonly fabric: FabricPrefixes;
   readonly own: OwnCluster;
   readonly node: Node;
-  readonly host: Omit<Host, 'healthy'>;
+  readonly host: Omit<Host, keyof Health>;
   /** Families that the kernel has. */
   readonly kernel: readonly Family[];
   /** Families that pods of this cluster have, and the kernel has. */

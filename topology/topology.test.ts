@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { TABLE_HERE, WIREGUARD_BASE_PORT } from '#lib/constants';
+import { METRIC_GROUP, METRIC_SIBLING, TABLE_HERE, WIREGUARD_BASE_PORT } from '#lib/constants';
 import { contains, familyOf, isCidr4, isCidr6, overlaps, parseAddress, parseCidr, sorted } from '#lib/ip';
 import type { Address } from '#lib/ip';
 import type { NetworkState, Route } from '#lib/linux';
@@ -17,6 +17,8 @@ import {
   gatewaysTable,
   mapTree,
   plan,
+  healthText,
+  parseHealth,
   renderPlan,
   routesTable,
   tunnelsTable,
@@ -321,8 +323,21 @@ const anyView: fc.Arbitrary<View> = fc
     const fleet = fleetOf(own, others);
     const name = own.nodes[pick % own.nodes.length]?.name ?? '';
     const healthy = new Set(tunnelsOf(fleet).filter(() => answers.next().value === true));
-    return { fleet, host: hostOf(fleet, name, { healthy, resilient }) };
+    const far = { ...(answers.next().value === true && knownOf(fleet, () => answers.next().value === true)) };
+    return { fleet, host: hostOf(fleet, name, { healthy, resilient, ...far }) };
   });
+
+/** What probes have found of rooms and of other gateways; `coin` decides. */
+function knownOf({ own, remotes }: Fleet, coin: () => boolean): Pick<Host, 'room' | 'gateways'> {
+  const tunnels = tunnelsOf({ remotes }).filter(coin);
+  const ordinals = own.nodes.flatMap(({ ordinal = [] }) => ordinal).filter(coin);
+  return {
+    room: new Map(tunnels.map((id) => [id, coin() ? 1280 : 1312])),
+    gateways: new Map(
+      ordinals.map((ordinal) => [ordinal, new Set(remotes.filter(coin).map(({ index }) => index))]),
+    ),
+  };
+}
 
 function forEveryPlan(check: (plan: HostPlan, view: View) => void): void {
   const property = fc.property(anyView, (view) => check(plan(view.fleet, view.host), view));
@@ -512,10 +527,79 @@ function assertPair(
   t.is(outside, back.device.listenPort - site.listenPort);
 }
 
+// ---- what probes have found --------------------------------------------------------------------------------------
+
+test('plan() gives routes the room that all of their tunnels are known to have', (t) => {
+  const room = new Map<TunnelId, number>([['west/0#0', 1300]]);
+  const mtus = (facts: Partial<Host>): unknown[] => {
+    const { routes } = planOf(EAST, [WEST], 'gw-0', facts).network;
+    return [...new Set(routes.filter(({ metric }) => metric === METRIC_GROUP).map(({ mtu }) => mtu))];
+  };
+  t.deepEqual(mtus({ room }), [1296]);
+  t.deepEqual(mtus({ room, healthy: new Set<TunnelId>(['west/1#0']) }), mtus({}));
+  t.deepEqual(mtus({ room: new Map<TunnelId, number>([['west/0#0', 9000]]) }), mtus({}));
+});
+
+test('plan() leads a worker by those gateways that are known to reach a cluster, and by none where none does', (t) => {
+  const membersOf = (gateways: Host['gateways']): number[] => {
+    const { groups } = planOf(EAST, [WEST], 'worker-1', gateways && { gateways }).network;
+    return groups.map(({ members }) => members.length);
+  };
+  const reaching = new Set([WEST.index]);
+  t.deepEqual(membersOf(undefined), [2, 2]);
+  t.deepEqual(membersOf(new Map([[0, reaching]])), [1, 1]);
+  t.deepEqual(
+    membersOf(
+      new Map([
+        [0, reaching],
+        [1, new Set<number>()],
+      ]),
+    ),
+    [1, 1],
+  );
+  t.deepEqual(
+    membersOf(
+      new Map([
+        [0, reaching],
+        [1, reaching],
+      ]),
+    ),
+    [2, 2],
+  );
+  t.deepEqual(membersOf(new Map()), []);
+});
+
+test('plan() sends by a sibling only what that sibling is known to have a way for', (t) => {
+  const detours = (gateways: Host['gateways']): number => {
+    const facts = { healthy: new Set<TunnelId>(), ...(gateways && { gateways }) };
+    const { routes } = planOf(EAST, [WEST], 'gw-0', facts).network;
+    return routes.filter(({ metric }) => metric === METRIC_SIBLING).length;
+  };
+  t.is(detours(undefined), 2);
+  t.is(detours(new Map([[1, new Set([WEST.index])]])), 2);
+  t.is(detours(new Map([[1, new Set<number>()]])), 0);
+  t.is(detours(new Map()), 0);
+});
+
+test('parseHealth() gives back what healthText() was given', (t) => {
+  const health = {
+    healthy: new Set<TunnelId>(['west/0#0', 'west/1#0']),
+    room: new Map<TunnelId, number>([['west/0#0', 1296]]),
+    gateways: new Map([
+      [0, new Set<number>()],
+      [1, new Set([2, 3])],
+    ]),
+  };
+  const text = healthText(health);
+  t.deepEqual(parseHealth(text), health);
+  t.deepEqual(JSON.parse(JSON.stringify(text)), text);
+  t.deepEqual(healthText(parseHealth({ healthy: [] })), { healthy: [] });
+});
+
 // ---- what changes ------------------------------------------------------------------------------------------------
 
 test('createPlanner() gives what plan() gives, whatever it has seen before', (t) => {
-  const steps = fc.array(fc.tuple(fc.nat(5), fc.nat(63)), { minLength: 1, maxLength: 8 });
+  const steps = fc.array(fc.tuple(fc.nat(6), fc.nat(63)), { minLength: 1, maxLength: 8 });
   const property = fc.property(anyView, steps, ({ fleet, host }, changes) => {
     const planner = createPlanner();
     let remotes = fleet.remotes;
@@ -524,7 +608,9 @@ test('createPlanner() gives what plan() gives, whatever it has seen before', (t)
       remotes = changeRemotes(remotes, fleet.remotes, what, which);
       healthy = what === 4 ? toggled(healthy, tunnelsOf(fleet), which) : healthy;
       const next = { ...fleet, remotes };
-      t.deepEqual(planner(next, { ...host, healthy }), plan(next, { ...host, healthy }));
+      const known = what === 5 ? knownOf(fleet, () => (which + healthy.size) % 3 === 0) : {};
+      const seen = { ...host, healthy, ...known };
+      t.deepEqual(planner(next, seen), plan(next, seen));
     }
   });
   fc.assert(property, { seed: 73, numRuns: 60 });

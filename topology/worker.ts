@@ -7,7 +7,7 @@ import type { Nexthop } from '#lib/linux';
 import type { Admitted } from './claims.ts';
 import { blockOf, fabricAddress, fabricFamilies } from './fabric.ts';
 import type { RemoteCluster } from './fleet.ts';
-import { reachOf, routeMtu } from './legs.ts';
+import { ableGateways, reachOf, routeMtu } from './legs.ts';
 import type { Reach } from './legs.ts';
 import { hopTo, linkDevice } from './link.ts';
 import { clusterGroup, gatewayNexthop } from './nexthops.ts';
@@ -98,31 +98,33 @@ function answers(standpoint: Standpoint): Piece {
 function viewOf(standpoint: Standpoint, ways: Ways, admitted: Admitted): View {
   const cidrs = sharedCidrs(standpoint, admitted);
   const reach = cidrs.length === 0 ? [] : reachOf(standpoint, admitted.remote.gateways);
-  const routing = balance(standpoint, ways, { remote: admitted.remote, cidrs, reach });
   return {
-    tunnels: [],
     fixed: {
-      shared: routing.shared ?? [],
-      groups: routing.groups ?? [],
-      routes: [...(routing.routes ?? []), ...guards(admitted.guarded)],
+      routes: guards(admitted.guarded),
       conditions: [...admitted.conditions, ...unshared(admitted, cidrs)],
     },
-    routing: () => ({}),
+    seen: (health) => ableGateways(reach, admitted, health),
+    routing: (health) => {
+      const able = ableGateways(reach, admitted, health);
+      return balance(standpoint, ways, { remote: admitted.remote, cidrs, reach, able });
+    },
   };
 }
 
 interface Prospect {
   readonly remote: RemoteCluster;
   readonly cidrs: readonly Cidr[];
+  /** Own gateways that can have a tunnel to it, and those of them that are known to. */
   readonly reach: readonly Reach[];
+  readonly able: readonly Reach[];
 }
 
-/** The remote's groups over those own gateways that can have a tunnel to it. */
-function balance(standpoint: Standpoint, ways: Ways, { remote, cidrs, reach }: Prospect): Piece {
+/** The remote's groups over those own gateways that lead there. The MTU is that of all: it outlives who is able now. */
+function balance(standpoint: Standpoint, ways: Ways, { remote, cidrs, reach, able }: Prospect): Piece {
   const { families, source, way } = standpoint;
   const pieces = families.map((family): Piece => {
     const mtu = routeMtu(reach, way[family].mtu);
-    const wanted = reach.map(({ gateway }) => gatewayNexthop(family, gateway.ordinal, mtu));
+    const wanted = able.map(({ gateway }) => gatewayNexthop(family, gateway.ordinal, mtu));
     const shared = ways[family](mtu);
     const members = wanted.filter((id) => shared.nexthops?.some((nexthop) => nexthop.id === id));
     const destinations = ofFamily(cidrs, family);
