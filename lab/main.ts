@@ -32,10 +32,20 @@ async function up(file: string, options: { name?: string; bare?: boolean }): Pro
   });
   const lab = await Lab.up(parseScenario(text, file), options);
   await lab.keep();
-  if (options.bare !== true) await startClusterset(lab);
+  if (options.bare !== true) await startWhole(lab);
   say(
     `Lab "${lab.name}": ${lab.layout.places.length} places. What there is: npm run lab -- list ${lab.name}`,
   );
+}
+
+/** What stands is left for whoever wants to know why. */
+async function startWhole(lab: Lab): Promise<void> {
+  try {
+    await startClusterset(lab);
+  } catch (cause) {
+    const next = `The lab stands as far as it came. Remove it: npm run lab -- down ${lab.name}`;
+    throw new Error(`${saidBy(cause)}\n${next}`, { cause });
+  }
 }
 
 async function down(names: readonly string[], options: { all?: boolean }): Promise<void> {
@@ -84,7 +94,7 @@ async function reset(given: string | undefined): Promise<void> {
   await former.down();
   const lab = await Lab.up(former.layout.scenario, { name });
   await lab.keep();
-  if (!isBare) await startClusterset(lab);
+  if (!isBare) await startWhole(lab);
   say(`Lab "${lab.name}" is as new.`);
 }
 
