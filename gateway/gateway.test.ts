@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
-import * as fc from 'fast-check';
 import type { BrokerStatus, ClustersetView, Member, MemberView } from '#broker';
 import { Conditions } from '#host';
 import { parseAddress, parseCidr, isCidr4, isCidr6 } from '#lib/ip';
@@ -16,7 +15,8 @@ import { openMetrics } from '#lib/metrics';
 import type { Cidr4, Cidr6 } from '#lib/ip';
 import { PROBE_PORT } from '#lib/constants';
 import { parseClusterId } from '#lib/names';
-import { parsePublicKey } from '#lib/wireguard';
+import { answerTo, direction, encodeProbe, parseProbe, probeKey, seal } from '#lib/probe';
+import { PrivateKey, parsePublicKey } from '#lib/wireguard';
 import { parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
 import type { DevicePlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
@@ -26,10 +26,8 @@ import { Gateway } from './gateway.ts';
 import { gatewayNode } from './inputs.ts';
 import { Lanes } from './lanes.ts';
 import { familyConditions, pathConditions, stoppedConditions } from './paths.ts';
-import { encodeProbe, parseProbe } from './probe-message.ts';
 import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
-import { ProbeSockets } from './responder.ts';
 import { stateOf } from './state.ts';
 
 const SITE = parseSite(
@@ -261,43 +259,36 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
 });
 
-test('parseProbe() reads what encodeProbe() wrote, and nothing else', (t) => {
-  fc.assert(
-    fc.property(
-      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-      fc.constantFrom('ask', 'answer'),
-      (nonce, kind) => {
-        t.deepEqual(parseProbe(encodeProbe({ kind, nonce })), { kind, nonce });
-      },
-    ),
-    { seed: 3 },
-  );
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
-      t.is(parseProbe(Buffer.from(bytes)), undefined);
-    }),
-    { seed: 3 },
-  );
-  t.is(encodeProbe({ kind: 'answer', nonce: 1n }).length, encodeProbe({ kind: 'ask', nonce: 1n }).length);
-});
-
 function sorted(names: readonly string[]): string[] {
   return names.toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+/** Lane keys of a tunnel's ends. */
+const [NEAR, FAR] = [PrivateKey.generate(), PrivateKey.generate()];
+const keys = (): readonly PrivateKey[] => [NEAR];
+
+/** What the far end of {@link loopback} answers: sealed, and as if it heard us. */
+function answerOf(bytes: Buffer, net: number): Buffer | undefined {
+  const probe = parseProbe(bytes);
+  if (typeof probe === 'string' || probe.way === 'answer') return undefined;
+  const ends = { local: `127.7.${net}.2`, remote: `127.7.${net}.1` };
+  const answer = encodeProbe(answerTo(probe, { hears: 'yes', impaired: false, draining: false }));
+  seal(answer, probeKey({ own: FAR, peer: NEAR.publicKey }, ends), direction(ends.local, ends.remote));
+  return answer;
 }
 
 /** A far end on loopback that answers while it is told to. */
 async function farEnd(
   t: { teardown: (f: () => void) => void },
-  address: string,
+  net: number,
 ): Promise<{ mute: boolean; close: () => void }> {
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
   const far = { mute: false, close: () => void socket.close() };
   socket.on('message', (bytes, { address: from, port }) => {
-    const probe = parseProbe(bytes);
-    if (probe === undefined || far.mute) return;
-    socket.send(encodeProbe({ kind: 'answer', nonce: probe.nonce }), port, from, () => {});
+    const answer = answerOf(bytes, net);
+    if (answer !== undefined && !far.mute) socket.send(answer, port, from, () => {});
   });
-  await new Promise<void>((resolve) => socket.bind(PROBE_PORT, address, resolve));
+  await new Promise<void>((resolve) => socket.bind(PROBE_PORT, `127.7.${net}.2`, resolve));
   t.teardown(() => {
     try {
       far.close();
@@ -310,15 +301,16 @@ async function farEnd(
 
 function loopback(net: number): TunnelPlan {
   const [local, remote] = [[parseAddress(`127.7.${net}.1`)], [parseAddress(`127.7.${net}.2`)]];
-  return { ...tunnel('west/0#0'), local, remote };
+  return { ...tunnel('west/0#0'), peer: FAR.publicKey, local, remote };
 }
 
 test('Prober finds that a tunnel answers, that it no longer does, and kicks it', async (t) => {
   const seen: string[] = [];
   const kicked = Promise.withResolvers<TunnelPlan>();
   const path = loopback(3);
-  const far = await farEnd(t, '127.7.3.2');
+  const far = await farEnd(t, 3);
   using prober = new Prober({
+    keys,
     changed: (id, { state }) => void seen.push(`${id} ${state}`),
     kick: kicked.resolve,
   });
@@ -338,15 +330,15 @@ test('Prober finds that a tunnel answers, that it no longer does, and kicks it',
 
 test('Prober takes a far kernel that refuses for a path that works, and its daemon back', async (t) => {
   const seen: string[] = [];
-  const far = await farEnd(t, '127.7.8.2');
-  using prober = new Prober({ changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
+  const far = await farEnd(t, 8);
+  using prober = new Prober({ keys, changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
   prober.watch([loopback(8)], new Set());
   for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
   far.close();
   await delay(6000);
   t.deepEqual(seen, ['up']);
   t.not(prober.paths().get('west/0#0')?.refusedSince, undefined);
-  await farEnd(t, '127.7.8.2');
+  await farEnd(t, 8);
   const isRefused = (): boolean => prober.paths().get('west/0#0')?.refusedSince !== undefined;
   for (let count = 0; isRefused() && count < 300; count += 1) await delay(10);
   t.false(isRefused());
@@ -359,7 +351,7 @@ test('Prober knows nothing of a tunnel that leads to another peer or address now
     { ...first, peer: parsePublicKey(Buffer.alloc(32, 9).toString('base64')) },
     { ...first, remote: [parseAddress('fd00::9')] },
   ]) {
-    using prober = new Prober({ changed: () => t.fail(), kick: () => t.fail() });
+    using prober = new Prober({ keys, changed: () => t.fail(), kick: () => t.fail() });
     prober.watch([first], new Set(['west/0#0']));
     t.false(prober.renew([{ ...first }]));
     t.true(prober.renew([other]));
@@ -381,15 +373,14 @@ test('Prober finds a path whose answers take longer than its questions are apart
   });
   let asked = 0;
   far.on('message', (bytes, { address, port }) => {
-    const probe = parseProbe(bytes);
+    const answer = answerOf(bytes, 5);
     asked += 1;
     // The second is lost: from then on the path is in doubt.
-    if (probe === undefined || asked === 2) return;
-    const answer = encodeProbe({ kind: 'answer', nonce: probe.nonce });
+    if (answer === undefined || asked === 2) return;
     late.add(setTimeout(() => far.send(answer, port, address, () => {}), 400));
   });
   await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.5.2', resolve));
-  using prober = new Prober({ changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
+  using prober = new Prober({ keys, changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
   const started = performance.now();
   prober.watch([loopback(5)], new Set());
   for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
@@ -403,12 +394,18 @@ test('Prober asks many tunnels over time, not at once', async (t) => {
   const remote = [parseAddress('127.7.6.2')];
   const far = createSocket('udp4');
   t.teardown(() => far.close());
-  const clock = { ms: 0 };
+  const clock = { ms: 0, isRead: false };
   const askedAt = new Map<number, number>();
   far.on('message', () => void askedAt.set(clock.ms, (askedAt.get(clock.ms) ?? 0) + 1));
   await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.6.2', resolve));
   // Each look of the prober finds its clock one tick further on, however late the machine is.
-  using prober = new Prober({ changed: () => {}, kick: () => {}, now: () => (clock.ms += 50) });
+  const now = (): number => {
+    if (!clock.isRead) setImmediate(() => (clock.isRead = false));
+    clock.ms += clock.isRead ? 0 : 50;
+    clock.isRead = true;
+    return clock.ms;
+  };
+  using prober = new Prober({ keys, changed: () => {}, kick: () => {}, now });
   prober.watch(
     Array.from({ length: 1000 }, (_, at) => ({ ...tunnel(`c${at}/0#0`), local, remote })),
     new Set(),
@@ -418,24 +415,8 @@ test('Prober asks many tunnels over time, not at once', async (t) => {
   t.true(counts.length > 5 && Math.max(...counts) < 300, counts.join(' '));
 });
 
-test('ProbeSockets says why an address cannot be had, and tries it once a second', async (t) => {
-  const other = createSocket('udp4');
-  t.teardown(() => other.close());
-  await new Promise<void>((resolve) => other.bind(PROBE_PORT, '127.7.4.1', resolve));
-  const sockets = new ProbeSockets(() => t.fail());
-  const addresses = new Set(['127.7.4.1']);
-  for (let now = 0; now <= 2000; now += 100) {
-    sockets.sync(addresses, now);
-    await delay(2);
-    t.is(sockets.refused().size, now < 2000 ? 0 : 1, `${now}`);
-  }
-  t.regex(sockets.refused().get('127.7.4.1') ?? '', /EADDRINUSE/);
-  sockets.close();
-  t.is(sockets.refused().size, 0);
-});
-
 test('Prober believes what was proven before, until it has asked', async (t) => {
-  using prober = new Prober({ changed: () => t.fail(), kick: () => t.fail() });
+  using prober = new Prober({ keys, changed: () => t.fail(), kick: () => t.fail() });
   prober.watch([tunnel('west/0#0')], new Set(['west/0#0', 'west/1#0']));
   t.deepEqual([...prober.healthy()], ['west/0#0']);
   prober.watch([], new Set());

@@ -80,6 +80,7 @@ export class Gateway implements DaemonParts {
     this.#publisher = new Publisher({ directory: flags.site });
     this.#prober = new Prober({
       changed: () => tools.wake(),
+      keys: () => this.#lanes.keys,
       kick: (tunnel) => {
         this.#silent.set(tunnel.id, tunnel);
         tools.wake();

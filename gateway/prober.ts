@@ -1,11 +1,11 @@
 // Asks every tunnel of this gateway whether its far end answers.
 
-import { randomBytes } from 'node:crypto';
 import { answered, isDoubted, kickDelay, missed, newPath, probeDelay, refused } from '#lib/health';
 import type { Path } from '#lib/health';
+import { Probes } from '#lib/probe';
+import type { Ends, Ignored, ProbePeer, Speech } from '#lib/probe';
+import type { PrivateKey } from '#lib/wireguard';
 import type { TunnelId, TunnelPlan } from '#topology';
-import { Inquiry } from './inquiry.ts';
-import { ProbeSockets } from './responder.ts';
 
 /** One tunnel under watch. */
 interface Watch {
@@ -13,13 +13,11 @@ interface Watch {
   path: Path;
   /** When it is asked next. */
   due: number;
-  /** Questions without an answer since the last one that had one, with their times, oldest first. */
-  readonly questions: Map<bigint, number>;
+  /** Questions without an answer since the last one that had one. */
+  readonly questions: Set<number>;
   /** Kicks since it last answered, and when the next one is due. */
   kicks: number;
   kickAt: number;
-  /** While it does not answer. */
-  inquiry: Inquiry | undefined;
 }
 
 export interface ProberOptions {
@@ -27,6 +25,8 @@ export interface ProberOptions {
   readonly changed: (tunnel: TunnelId, path: Path) => void;
   /** A tunnel stays silent: make its peer anew. WireGuard's own retry takes 5 to 15 s. */
   readonly kick: (tunnel: TunnelPlan) => void;
+  /** Own keys by lane, which seal the probes. */
+  readonly keys: () => readonly PrivateKey[];
   /** Milliseconds on a monotonic clock. @default performance.now */
   readonly now?: () => number;
   /** In [0, 1). @default Math.random */
@@ -39,22 +39,24 @@ const TICK_MS = 50;
 const MOST_A_SECOND = 2000;
 /** Questions that may be out at once: a path in doubt is asked again before a far end can have answered. */
 const MOST_QUESTIONS = 8;
-/** Tunnels that may have a socket of their own at once: the gateways of four clusters whose daemons are stopped. */
-const MOST_INQUIRIES = 256;
 
 /** The prober of one gateway. Starts with the first {@link Prober.watch}, ends with its disposal. */
 export class Prober implements Disposable {
   readonly #options: Required<ProberOptions>;
   readonly #watches = new Map<TunnelId, Watch>();
-  readonly #byRemote = new Map<string, Watch>();
-  readonly #sockets = new ProbeSockets((from, nonce) => this.#answer(from, nonce));
-  #addresses: ReadonlySet<string> = new Set();
+  readonly #probes: Probes<TunnelId>;
   #timer: NodeJS.Timeout | undefined;
   #looked = 0;
-  #inquiries = 0;
 
-  constructor({ changed, kick, now = () => performance.now(), random = Math.random }: ProberOptions) {
-    this.#options = { changed, kick, now, random };
+  constructor({ now = () => performance.now(), random = Math.random, ...options }: ProberOptions) {
+    this.#options = { ...options, now, random };
+    this.#probes = new Probes({
+      onAnswer: ({ id, sequence, rttMs }) => this.#answer(id, sequence, rttMs),
+      onTold: () => {},
+      onRefused: (id) => this.#refused(id),
+      speak: (id) => this.#speak(id),
+      now,
+    });
   }
 
   /**
@@ -68,7 +70,7 @@ export class Prober implements Disposable {
       const watch = this.#watches.get(tunnel.id);
       if (watch === undefined || isSame(watch.tunnel, tunnel)) continue;
       wasUp ||= watch.path.state === 'up';
-      this.#end(watch);
+      this.#watches.delete(tunnel.id);
     }
     return wasUp;
   }
@@ -82,16 +84,18 @@ export class Prober implements Disposable {
     const before = new Set(this.#watches.keys());
     this.renew(tunnels);
     const wanted = new Set(tunnels.map(({ id }) => id));
-    for (const [id, watch] of this.#watches) if (!wanted.has(id)) this.#end(watch);
+    for (const id of this.#watches.keys()) if (!wanted.has(id)) this.#watches.delete(id);
     const fresh = tunnels.filter(({ id }) => !this.#watches.has(id));
     for (const tunnel of fresh) {
       const isProven = proven.has(tunnel.id) && !before.has(tunnel.id);
       this.#watches.set(tunnel.id, this.#begin(now, tunnel, { isProven, fresh: fresh.length }));
     }
-    this.#byRemote.clear();
-    for (const tunnel of tunnels) this.#find(tunnel);
-    this.#addresses = new Set(tunnels.flatMap(({ local }) => local));
-    this.#sockets.sync(this.#addresses, now);
+    for (const tunnel of tunnels) {
+      const watch = this.#watches.get(tunnel.id);
+      if (watch !== undefined) watch.tunnel = tunnel;
+    }
+    const keys = this.#options.keys();
+    this.#probes.hold(tunnels.flatMap((tunnel) => peerOf(tunnel, keys)));
     this.#start(now);
   }
 
@@ -106,39 +110,23 @@ export class Prober implements Disposable {
 
   /** Own addresses that probes cannot be sent from, and why. */
   refused(): ReadonlyMap<string, string> {
-    return this.#sockets.refused();
+    return this.#probes.refused();
+  }
+
+  /** Datagrams that changed nothing, by reason. */
+  ignored(): ReadonlyMap<Ignored, number> {
+    return this.#probes.ignored();
   }
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-    this.#sockets.close();
-    for (const watch of this.#watches.values()) this.#quit(watch);
-  }
-
-  #end(watch: Watch): void {
-    this.#quit(watch);
-    this.#watches.delete(watch.tunnel.id);
-  }
-
-  #quit(watch: Watch): void {
-    if (watch.inquiry === undefined) return;
-    watch.inquiry[Symbol.dispose]();
-    watch.inquiry = undefined;
-    this.#inquiries -= 1;
+    this.#probes[Symbol.dispose]();
   }
 
   #start(now: number): void {
     if (this.#timer !== undefined) return;
     this.#looked = now;
     this.#timer = setInterval(() => this.#look(), TICK_MS);
-  }
-
-  #find(tunnel: TunnelPlan): void {
-    const watch = this.#watches.get(tunnel.id);
-    const remote = tunnel.remote[0];
-    if (watch === undefined) return;
-    watch.tunnel = tunnel;
-    if (remote !== undefined) this.#byRemote.set(remote, watch);
   }
 
   /** Not all are asked in the same instant: the answers to a thousand questions would overrun a socket's buffer. */
@@ -148,7 +136,7 @@ export class Prober implements Disposable {
     const spreadMs = isProven ? probeDelay(path, 1) : (1000 * fresh) / MOST_A_SECOND;
     const kickAt = now + kickDelay(0, random());
     const due = now + spreadMs * random();
-    return { tunnel, path, due, questions: new Map(), kicks: 0, kickAt, inquiry: undefined };
+    return { tunnel, path, due, questions: new Set(), kicks: 0, kickAt };
   }
 
   #look(): void {
@@ -156,41 +144,34 @@ export class Prober implements Disposable {
     // A process that was itself late cannot tell a lost answer from one that it has not read yet.
     const late = now - this.#looked > 5 * TICK_MS;
     this.#looked = now;
-    this.#sockets.sync(this.#addresses, now);
+    this.#probes.tend();
     const stretch = Math.max(1, this.#watches.size / MOST_A_SECOND);
     for (const watch of this.#watches.values()) {
       if (watch.due > now) continue;
       if (watch.questions.size > 0 && !late) this.#miss(watch, now);
-      this.#ask(watch, now);
+      this.#ask(watch);
       // Unevenly, so that those which began together do not stay together.
       watch.due = now + probeDelay(watch.path, stretch) * (0.9 + 0.2 * this.#options.random());
     }
   }
 
-  #ask(watch: Watch, now: number): void {
-    const { tunnel, questions } = watch;
-    const [[local], [remote]] = [tunnel.local, tunnel.remote];
-    if (local === undefined || remote === undefined) return;
-    const nonce = randomBytes(8).readBigUInt64BE();
-    questions.set(nonce, now);
-    const [oldest] = questions.keys();
+  #ask({ tunnel: { id }, path, questions }: Watch): void {
+    // By a socket of its own from the first miss on, until it answers or has been silent for long.
+    if (!isDoubted(path) && path.refusedSince === undefined) this.#probes.attend(id, false);
+    else if (path.misses > 0) this.#probes.attend(id, true);
+    questions.add(this.#probes.ask(id, { kind: 'small' }) ?? 0);
+    const [oldest] = questions;
     if (oldest !== undefined && questions.size > MOST_QUESTIONS) questions.delete(oldest);
-    this.#inquire(watch, { local, remote });
-    if (watch.inquiry?.ask(nonce) !== true) this.#sockets.ask(local, remote, nonce);
   }
 
-  /** A tunnel that has missed an answer is asked by a socket of its own, until it answers or has been silent for long. */
-  #inquire(watch: Watch, ends: { readonly local: string; readonly remote: string }): void {
-    const { path } = watch;
-    if (!isDoubted(path) && path.refusedSince === undefined) return this.#quit(watch);
-    if (watch.inquiry !== undefined || path.misses === 0 || this.#inquiries >= MOST_INQUIRIES) return;
-    const onAnswer = (from: string, nonce: bigint): void => this.#answer(from, nonce);
-    watch.inquiry = new Inquiry({ ...ends, onAnswer, onRefused: () => this.#refused(watch) });
-    this.#inquiries += 1;
+  #speak(id: TunnelId): Speech {
+    const state = this.#watches.get(id)?.path.state ?? 'unknown';
+    return { hears: HEARS[state], impaired: false, draining: false };
   }
 
-  #refused(watch: Watch): void {
-    if (this.#watches.get(watch.tunnel.id) !== watch) return;
+  #refused(id: TunnelId): void {
+    const watch = this.#watches.get(id);
+    if (watch === undefined) return;
     watch.questions.clear();
     this.#settle(watch, refused(watch.path, this.#options.now()));
   }
@@ -215,15 +196,26 @@ export class Prober implements Disposable {
     this.#options.kick(watch.tunnel);
   }
 
-  #answer(from: string, nonce: bigint): void {
-    const watch = this.#byRemote.get(from);
-    const asked = watch?.questions.get(nonce);
-    if (watch === undefined || asked === undefined) return;
-    const now = this.#options.now();
-    for (const [question, at] of watch.questions) if (at <= asked) watch.questions.delete(question);
-    this.#quit(watch);
-    this.#settle(watch, answered(watch.path, now, now - asked));
+  /** An answer to a question that a later one has answered already says nothing new. */
+  #answer(id: TunnelId, sequence: number, rttMs: number): void {
+    const watch = this.#watches.get(id);
+    if (watch?.questions.has(sequence) !== true) return;
+    for (const question of watch.questions) if (question <= sequence) watch.questions.delete(question);
+    this.#settle(watch, answered(watch.path, this.#options.now(), rttMs));
   }
+}
+
+const HEARS = { unknown: 'unknown', up: 'yes', down: 'no' } as const;
+
+/** None while there is no key for its lane: it stays silent until there is. */
+function peerOf({ id, peer, local, remote }: TunnelPlan, keys: readonly PrivateKey[]): ProbePeer<TunnelId>[] {
+  const own = keys[Number(id.slice(id.lastIndexOf('#') + 1))];
+  if (own === undefined) return [];
+  const ends = local.flatMap((address, at): Ends[] => {
+    const far = remote[at];
+    return far === undefined ? [] : [{ local: address, remote: far }];
+  });
+  return [{ id, ends, secret: { own, peer } }];
 }
 
 /** The same far end, asked from the same address. */

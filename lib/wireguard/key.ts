@@ -1,12 +1,23 @@
 // WireGuard's private keys: they do not print.
 
-import { createPrivateKey, createPublicKey, generateKeyPairSync, timingSafeEqual } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync,
+  timingSafeEqual,
+} from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { inspect } from 'node:util';
 import { faultOf, isPublicKey, parsePublicKey } from './public-key.ts';
 import type { PublicKey } from './public-key.ts';
 
 /** RFC 8410: a PKCS #8 X25519 private key is this and its 32 bytes. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
+/** RFC 8410: an X25519 public key likewise. */
+const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
 
 /**
  * A Curve25519 private key. It is held clamped (RFC 7748 §5), as the kernel shows it. Nothing prints it: text, JSON and
@@ -37,6 +48,22 @@ export class PrivateKey {
     return timingSafeEqual(this.#bytes, other.#bytes);
   }
 
+  /**
+   * What only the holders of this key and of the peer's can make: 32 bytes by X25519 (RFC 7748 §6.1) and HKDF-SHA-256
+   * (RFC 5869). `info` names the use, so that no two uses share a key. Like this one, it does not print.
+   * @throws {RangeError} for a peer's key of small order: everybody knows the secret that it gives
+   */
+  shared(peer: PublicKey, info: string): KeyObject {
+    const der = Buffer.concat([SPKI_PREFIX, Buffer.from(peer, 'base64')]);
+    const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' });
+    try {
+      const secret = diffieHellman({ privateKey: keyObject(this.#bytes), publicKey });
+      return createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', info, 32)));
+    } catch (cause) {
+      throw new RangeError(`Cannot share a secret with "${peer}": it is a key of small order`, { cause });
+    }
+  }
+
   reveal(): string {
     return Buffer.from(this.#bytes).toString('base64');
   }
@@ -61,9 +88,12 @@ function clamped(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+function keyObject(bytes: Uint8Array): KeyObject {
+  const key = Buffer.concat([PKCS8_PREFIX, bytes]);
+  return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+}
+
 function derive(bytes: Uint8Array): PublicKey {
-  const der = Buffer.concat([PKCS8_PREFIX, bytes]);
-  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  const spki = createPublicKey(secret).export({ type: 'spki', format: 'der' });
+  const spki = createPublicKey(keyObject(bytes)).export({ type: 'spki', format: 'der' });
   return parsePublicKey(spki.subarray(-32).toString('base64'));
 }

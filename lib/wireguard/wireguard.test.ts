@@ -54,6 +54,19 @@ test('PrivateKey does not print', (t) => {
   t.false(Object.values(key).includes(SECRET));
 });
 
+test('PrivateKey.shared() is the secret of two, another for another use, and refuses a key of small order', (t) => {
+  const [one, other] = [PrivateKey.generate(), PrivateKey.generate()];
+  const secret = one.shared(other.publicKey, 'a use');
+  t.true(secret.equals(other.shared(one.publicKey, 'a use')));
+  t.false(secret.equals(one.shared(other.publicKey, 'another')));
+  const small = Buffer.alloc(32);
+  small[0] = 1;
+  t.throws(() => one.shared(parsePublicKey(small.toString('base64')), 'a use'), {
+    instanceOf: RangeError,
+    message: /^Cannot share a secret with "AQAA.*": it is a key of small order$/,
+  });
+});
+
 test('PrivateKey.equals() compares values', (t) => {
   t.true(PrivateKey.parse(SECRET).equals(PrivateKey.parse(SECRET)));
   t.false(PrivateKey.parse(SECRET).equals(PrivateKey.generate()));

@@ -46,6 +46,10 @@ const ARROWS: Readonly<Record<string, { readonly may: readonly string[]; readonl
     why: 'it wraps a program and knows no fleet',
   },
   'lib/health': { may: ['lib/ip', 'lib/constants'], why: 'it judges paths and knows no fleet' },
+  'lib/probe': {
+    may: ['lib/ip', 'lib/constants', 'lib/wireguard'],
+    why: 'it carries questions and answers, and knows neither fleet nor verdict',
+  },
   'lib/nats': { may: [], why: 'it speaks a protocol and knows no records' },
   topology: { may: [LIB], why: 'the middle is pure: it must not see the broker, a directory or a daemon' },
   broker: { may: [LIB], why: 'records are verified without knowing what is made of them' },

@@ -1,13 +1,22 @@
-// Sockets on this gateway's fabric addresses: they answer probes, and carry ours.
+// Sockets on own addresses, one each: they carry what is asked and answered.
 
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { PROBE_PORT } from '#lib/constants';
-import { encodeProbe, parseProbe } from './probe-message.ts';
 
-/** Called for each answer that arrives, with the address it came from as Node prints it. */
-export type OnAnswer = (from: string, nonce: bigint) => void;
+/** One datagram. */
+export interface Arrival {
+  readonly bytes: Buffer;
+  /** Own address that it came to, and the one that it came from as Node prints it. */
+  readonly local: string;
+  readonly from: string;
+  readonly port: number;
+  /** Back by the same socket. */
+  readonly reply: (bytes: Buffer) => void;
+}
+
+export type OnArrival = (arrival: Arrival) => void;
 
 /** What is done for one address: a socket, or a while of rest after one that could not be had. */
 interface Place {
@@ -24,14 +33,16 @@ interface Place {
 const RETRY_MS = 1000;
 /** Failures that are no news: an address may still be on its way to the host. */
 const EXPECTED_FAILURES = 2;
+/** Bytes that wait while this process is busy: as much as the kernel allows, since a thousand answers may come at once. */
+const RECEIVE_BYTES = 1 << 20;
 
-/** One UDP socket per fabric address, opened as the addresses come to stand on the host. */
+/** One UDP socket per own address, opened as the addresses come to stand on the host. */
 export class ProbeSockets {
-  readonly #onAnswer: OnAnswer;
+  readonly #onArrival: OnArrival;
   readonly #places = new Map<string, Place>();
 
-  constructor(onAnswer: OnAnswer) {
-    this.#onAnswer = onAnswer;
+  constructor(onArrival: OnArrival) {
+    this.#onArrival = onArrival;
   }
 
   /** Opens what is missing and closes what is not wanted. `now` is of a monotonic clock. */
@@ -49,10 +60,9 @@ export class ProbeSockets {
   }
 
   /** Nothing is sent where the socket is not there yet, or the host refuses (no route, link down): a miss like any other. */
-  ask(local: string, remote: string, nonce: bigint): void {
+  send(local: string, remote: string, bytes: Buffer): void {
     const place = this.#places.get(local);
-    if (place?.isBound !== true) return;
-    place.socket?.send(encodeProbe({ kind: 'ask', nonce }), PROBE_PORT, remote, () => {});
+    if (place?.isBound === true) place.socket?.send(bytes, PROBE_PORT, remote, () => {});
   }
 
   /** Why an address has no socket, by address. */
@@ -66,7 +76,7 @@ export class ProbeSockets {
   }
 
   #open(address: string, place: Place, now: number): void {
-    const socket = openProbeSocket(address, this.#onAnswer);
+    const socket = openProbeSocket(address, this.#onArrival);
     Object.assign(place, { socket, retryAt: now + RETRY_MS });
     socket.on('error', ({ message }) => {
       if (this.#places.get(address) !== place || place.socket !== socket) return;
@@ -80,20 +90,20 @@ export class ProbeSockets {
   }
 }
 
-/** A socket that answers what it is asked and hands on what it is answered. The caller binds it. */
-export function openProbeSocket(address: string, onAnswer: OnAnswer): Socket {
-  const socket = createSocket({ type: isIP(address) === 4 ? 'udp4' : 'udp6', reuseAddr: true });
+/** The caller binds it. */
+export function openProbeSocket(local: string, onArrival: OnArrival): Socket {
+  const type = isIP(local) === 4 ? 'udp4' : 'udp6';
+  const socket = createSocket({ type, reuseAddr: true, recvBufferSize: RECEIVE_BYTES });
   let isConnected = false;
   socket.once('connect', () => {
     isConnected = true;
   });
   socket.on('message', (bytes, { address: from, port }) => {
-    const probe = parseProbe(bytes);
-    if (probe === undefined || port !== PROBE_PORT) return;
-    if (probe.kind === 'answer') return onAnswer(from, probe.nonce);
-    const answer = encodeProbe({ kind: 'answer', nonce: probe.nonce });
-    if (isConnected) socket.send(answer, () => {});
-    else socket.send(answer, port, from, () => {});
+    const reply = (answer: Buffer): void => {
+      if (isConnected) socket.send(answer, () => {});
+      else socket.send(answer, port, from, () => {});
+    };
+    onArrival({ bytes, local, from, port, reply });
   });
   return socket;
 }
