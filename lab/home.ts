@@ -2,15 +2,16 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { LABEL, NO_LABEL } from './scenario.ts';
 
 /** Directory of all labs. Below /run, because nothing in it outlives the namespaces. */
 export const LABS = '/run/isthmus-lab';
 /** Where iproute2 keeps named network namespaces. */
 export const NETNS = '/run/netns';
 const PREFIX = 'ist.';
+/** What a lab can be called. No dot: so no lab's prefix begins another's, and no name is a path that leads elsewhere. */
+const NAME = /^[a-z0-9][a-z0-9-]*$/i;
 
-/** `ist.demo.east.gw-0` for place `east/gw-0` of lab `demo`. A lab's name holds no dot, so no lab's prefix begins another's. */
+/** `ist.demo.east.gw-0` for place `east/gw-0` of lab `demo`. */
 export function netnsName(lab: string, place: string): string {
   return `${PREFIX}${lab}.${place.replace('/', '.')}`;
 }
@@ -27,7 +28,10 @@ export class Home {
 
   /** @throws {SyntaxError} for what is no name of a lab: it becomes part of paths that are removed with all that is in them */
   constructor(lab: string) {
-    if (!LABEL.test(lab)) throw new SyntaxError(`Cannot use "${lab}" as a lab's name: it ${NO_LABEL}`);
+    if (!NAME.test(lab))
+      throw new SyntaxError(
+        `Cannot use "${lab}" as a lab's name: it is not made of letters, digits and hyphens`,
+      );
     this.lab = lab;
     this.root = path.join(LABS, lab);
   }
@@ -106,7 +110,7 @@ export async function labNames(): Promise<string[]> {
     return `${prefix}.` === PREFIX && lab !== undefined && place !== undefined ? [lab] : [];
   });
   const names = new Set([...named, ...(await entries(LABS))]);
-  return [...names].filter((name) => LABEL.test(name)).sort();
+  return [...names].filter((name) => NAME.test(name)).sort();
 }
 
 /** Whether somebody means to come back to that lab. */

@@ -102,8 +102,8 @@ test('endpointOf() is the address that others reach: none behind a router that l
 
 test('Home refuses a name by which other directories than a lab’s would be removed', (t) => {
   t.is(new Home('demo-2').root, '/run/isthmus-lab/demo-2');
-  for (const name of ['', '.', '..', '../..', 'a/b', 'a.b', 'sixteen-letters-'])
-    t.throws(() => new Home(name), { instanceOf: SyntaxError, message: /is not a label/ }, name);
+  for (const name of ['', '.', '..', '../..', 'a/b', 'a.b', '-a'])
+    t.throws(() => new Home(name), { instanceOf: SyntaxError, message: /letters, digits and hyphens/ }, name);
 });
 
 test('check() says why an address cannot even be asked, over UDP as well', async (t) => {

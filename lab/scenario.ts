@@ -5,11 +5,13 @@ import { MAX_GATEWAYS, MAX_LANES, WIREGUARD_BASE_PORT, WIREGUARD_PORTS } from '#
 import * as v from 'valibot';
 import { isMap, parseDocument } from 'yaml';
 
-/** Names of labs and of sites: short enough for a device's name, and never a path. */
-export const LABEL = /^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/;
-export const NO_LABEL = 'is not a label of at most 15 lower case letters, digits and hyphens';
-
-const label = v.pipe(v.string(), v.regex(LABEL, NO_LABEL));
+const label = v.pipe(
+  v.string(),
+  v.regex(
+    /^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/,
+    'is not a label of at most 15 lower case letters, digits and hyphens',
+  ),
+);
 const count = (least: number, most: number, standard: number) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most)), standard);
 const families = v.optional(v.picklist(['v4', 'v6', 'dual']), 'dual');
