@@ -28,30 +28,42 @@ async function directory(t: { teardown: (f: () => Promise<void>) => void }): Pro
 
 test('lockHost() refuses a second one and names the first', async (t) => {
   const dir = await directory(t);
-  const first = await lockHost(dir, 'isthmus-gateway');
-  const error = await t.throwsAsync(lockHost(dir, 'isthmus-route-agent'), { instanceOf: HostLockedError });
+  const first = await lockHost(dir, 'isthmus-gateway', dir);
+  const error = await t.throwsAsync(lockHost(dir, 'isthmus-route-agent', dir), {
+    instanceOf: HostLockedError,
+  });
   t.is(
     error.message,
     `Cannot start isthmus-route-agent: isthmus-gateway, process ${process.pid} changes this host's network already. Stop it first: two of them would undo each other's work`,
   );
   await first[Symbol.asyncDispose]();
-  await (await lockHost(dir, 'isthmus-route-agent'))[Symbol.asyncDispose]();
+  await (await lockHost(dir, 'isthmus-route-agent', dir))[Symbol.asyncDispose]();
+});
+
+test('lockHost() refuses whoever has another state directory and the same network', async (t) => {
+  const [dir, other] = [await directory(t), await directory(t)];
+  await using _ = await lockHost(dir, 'isthmus-gateway', dir);
+  const error = await t.throwsAsync(lockHost(other, 'clusterctl leave', dir), {
+    instanceOf: HostLockedError,
+  });
+  t.is(error.holder, `isthmus-gateway, process ${process.pid}`);
+  await t.notThrowsAsync(async () => await (await lockHost(other, 'next', other))[Symbol.asyncDispose]());
 });
 
 test('lockHost() is free again when its holder was killed', async (t) => {
   const dir = await directory(t);
   const code = `import { lockHost } from ${JSON.stringify(join(import.meta.dirname, 'lock.ts'))};
-    await lockHost(${JSON.stringify(dir)}, 'victim'); console.log('held'); setInterval(() => {}, 1e6);`;
+    await lockHost(${JSON.stringify(dir)}, 'victim', ${JSON.stringify(dir)}); console.log('held'); setInterval(() => {}, 1e6);`;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
     stdio: ['ignore', 'pipe', 'inherit'],
     cwd: import.meta.dirname,
   });
   const ended = new Promise((resolve) => child.on('close', resolve));
   await new Promise((resolve) => child.stdout.once('data', resolve));
-  await t.throwsAsync(lockHost(dir, 'next'), { message: new RegExp(`victim, process ${child.pid} `) });
+  await t.throwsAsync(lockHost(dir, 'next', dir), { message: new RegExp(`victim, process ${child.pid} `) });
   child.kill('SIGKILL');
   await ended;
-  await (await lockHost(dir, 'next'))[Symbol.asyncDispose]();
+  await (await lockHost(dir, 'next', dir))[Symbol.asyncDispose]();
 });
 
 test('laneKeys() makes each key once, for its owner only', async (t) => {

@@ -1,9 +1,9 @@
 // The right to change this host's network: one process at a time has it.
 
 import { spawn } from 'node:child_process';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { UnfitHostError } from './check.ts';
 
@@ -21,17 +21,32 @@ export class HostLockedError extends UnfitHostError {
   }
 }
 
+/** Whoever was given another state directory finds the others here. Nothing in it outlives a boot, as no network does. */
+const RUN_DIR = '/run/isthmus';
+
 /**
- * Takes the lock of the host whose state lies in `stateDir`, and holds it until disposed or the process ends, however it ends.
+ * Takes the locks of this host's state and of its network, and holds them until disposed or the process ends, however it ends.
  *
- * The lock is flock(2)'s, which Node lacks: flock(1) of util-linux takes it for the file that it inherits, and an
+ * A lock is flock(2)'s, which Node lacks: flock(1) of util-linux takes it for the file that it inherits, and an
  * open file's lock stays with whoever has the file open. Nothing is left to clean up, not even by `kill -9`.
  * @param program what the holder calls itself, for the next who asks
- * @throws {HostLockedError} when another process has it
+ * @throws {HostLockedError} when another process has one of them
  */
-export async function lockHost(stateDir: string, program: string): Promise<AsyncDisposable> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const file = await open(join(stateDir, 'lock'), 'a+', 0o600);
+export async function lockHost(
+  stateDir: string,
+  program: string,
+  runDir: string = RUN_DIR,
+): Promise<AsyncDisposable> {
+  const { ino: network } = await stat('/proc/self/ns/net');
+  await using held = new AsyncDisposableStack();
+  held.use(await lockFile(join(stateDir, 'lock'), program));
+  held.use(await lockFile(join(runDir, `network-${network}.lock`), program));
+  return held.move();
+}
+
+async function lockFile(path: string, program: string): Promise<AsyncDisposable> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const file = await open(path, 'a+', 0o600);
   try {
     if (!(await flock(file))) throw new HostLockedError(`start ${program}`, await holder(file));
     await sign(file, `${program}, process ${process.pid}\n`).catch(() => undefined);
