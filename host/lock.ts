@@ -1,10 +1,10 @@
 // The right to change this host's network: one process at a time has it.
 
-import { spawn } from 'node:child_process';
 import { mkdir, open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
+import { flock } from '#lib/linux';
 import { UnfitHostError } from './check.ts';
 
 /** Another process applies plans to this host. */
@@ -27,8 +27,7 @@ const RUN_DIR = '/run/isthmus';
 /**
  * Takes the locks of this host's state and of its network, and holds them until disposed or the process ends, however it ends.
  *
- * A lock is flock(2)'s, which Node lacks: flock(1) of util-linux takes it for the file that it inherits, and an
- * open file's lock stays with whoever has the file open. Nothing is left to clean up, not even by `kill -9`.
+ * The locks are flock(2)'s: nothing is left to clean up, not even by `kill -9`.
  * @param program what the holder calls itself, for the next who asks
  * @throws {HostLockedError} when another process has one of them
  */
@@ -67,24 +66,4 @@ async function holder(file: FileHandle): Promise<string> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(200), 0, 200, 0);
   const text = buffer.toString('utf8', 0, bytesRead).trim();
   return text === '' ? 'another process' : text;
-}
-
-/** False when somebody else has the lock. */
-function flock(file: FileHandle): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('flock', ['--exclusive', '--nonblock', '3'], {
-      stdio: ['ignore', 'ignore', 'pipe', file.fd],
-    });
-    let said = '';
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
-    child.on('error', (cause) => {
-      reject(new Error('Cannot lock this host: flock of util-linux does not run', { cause }));
-    });
-    child.on('close', (code) => {
-      if (code === 0 || (code === 1 && said === '')) return resolve(code === 0);
-      reject(new Error(`Cannot lock this host: flock ended with status ${code}: ${said.trim()}`));
-    });
-  });
 }

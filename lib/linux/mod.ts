@@ -11,6 +11,7 @@ export type { RememberedSysctls } from './diff-rest.ts';
 export { diffState, hasChanges } from './diff-state.ts';
 export { diff } from './diff.ts';
 export type { Failure } from './execute.ts';
+export { flock } from './flock.ts';
 export type { HeldLink, KernelState } from './kernel-state.ts';
 export { isOurDevice, isTunnelDevice } from './own.ts';
 export type { Counter } from './parse-nft.ts';
