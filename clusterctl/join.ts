@@ -26,7 +26,7 @@ export async function join(context: Context, options: JoinOptions): Promise<void
   checkClaims(site, parseToken(text), now());
   checkGateway(site, options.node ?? hostname());
   const progress = startProgress(context);
-  await progress(`Checking this host`, () => checkJoiningHost(run, site));
+  await progress('Checking this host', () => checkJoiningHost(run, site));
   const joined = await progress(`Asking the broker to admit "${site.id}"`, async () =>
     joinClusterset({
       token: text,
