@@ -3,11 +3,11 @@
 export { SiteError } from './error.ts';
 export type { Place } from './error.ts';
 export { fleetFromSite, ownCluster } from './fleet.ts';
-export { parseCluster, parseClusterset, parseSite } from './parse.ts';
-export type { ClustersetFile, Site } from './parse.ts';
+export { NO_DRAINS, parseCluster, parseClusterset, parseDrains, parseSite } from './parse.ts';
+export type { ClustersetFile, Drains, Site } from './parse.ts';
 export { CLUSTERSET_FILE, SiteReader, clusterFiles, readSite } from './read.ts';
 export type { SiteDirectory } from './read.ts';
-export { isSameCluster, renderCluster, renderClusterset } from './render.ts';
+export { isSameCluster, renderCluster, renderClusterset, renderDrains } from './render.ts';
 export { watchSite } from './watch.ts';
 export type { WatchOptions } from './watch.ts';
-export { removeCluster, writeCluster, writeClusterset } from './write.ts';
+export { removeCluster, writeCluster, writeClusterset, writeDrains } from './write.ts';

@@ -5,7 +5,7 @@ import type { RemoteCluster, OwnCluster, FabricPrefixes } from '#topology';
 import type { ClusterId } from '#lib/names';
 import { compare } from '#lib/ip';
 import { siteFaults } from './check.ts';
-import { clusterSchema, clustersetSchema, siteSchema } from './schema.ts';
+import { clusterSchema, clustersetSchema, drainsSchema, siteSchema } from './schema.ts';
 import type { SiteInput } from './schema.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -63,6 +63,22 @@ function byName(a: { name: string }, b: { name: string }): number {
 /** `clusterset.yaml`. @throws {SiteError} with file, line and field */
 export function parseClusterset(text: string, file: string): ClustersetFile {
   return parseYaml(text, file, clustersetSchema).value;
+}
+
+/** What is taken out of use on purpose, until it is said otherwise. Lists are sorted. */
+export interface Drains {
+  /** Own gateways, by node name, that others should send nothing to. */
+  readonly gateways: readonly string[];
+  /** Other clusters that this one sends nothing to. */
+  readonly clusters: readonly ClusterId[];
+}
+
+export const NO_DRAINS: Drains = { gateways: [], clusters: [] };
+
+/** `drains.yaml`. @throws {SiteError} with file, line and field */
+export function parseDrains(text: string, file: string): Drains {
+  const { gateways, clusters } = parseYaml(text, file, drainsSchema).value;
+  return { gateways: [...new Set(gateways)].toSorted(), clusters: [...new Set(clusters)].toSorted() };
 }
 
 /** `clusters/<id>.yaml`. @throws {SiteError} with file, line and field */

@@ -5,13 +5,14 @@ import { basename, join } from 'node:path';
 import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
 import { SiteError } from './error.ts';
-import { parseCluster, parseClusterset, parseSite } from './parse.ts';
-import type { ClustersetFile, Site } from './parse.ts';
+import { NO_DRAINS, parseCluster, parseClusterset, parseDrains, parseSite } from './parse.ts';
+import type { ClustersetFile, Drains, Site } from './parse.ts';
 
 /** File names within a site directory. */
 export const SITE_FILE = 'site.yaml';
 export const CLUSTERSET_FILE = 'clusterset.yaml';
 export const CLUSTERS_DIRECTORY = 'clusters';
+export const DRAINS_FILE = 'drains.yaml';
 
 /** What a site directory says. */
 export interface SiteDirectory {
@@ -86,6 +87,7 @@ export class SiteReader {
   readonly #own = new FileCache(parseSite);
   readonly #clusterset = new FileCache(parseClusterset);
   readonly #clusters = new FileCache(parseNamed);
+  readonly #drains = new FileCache(parseDrains);
   /** The clusters of the last reading. */
   #recalled: readonly RemoteCluster[] = [];
 
@@ -136,6 +138,17 @@ export class SiteReader {
     if (file.fault !== undefined) throw file.fault;
     if (file.value === undefined) throw new Error(`Cannot read ${path}: it has no content`);
     return file.value;
+  }
+
+  /**
+   * `drains.yaml`: nothing is drained where there is none.
+   * @throws {SiteError} when it cannot be used and never could
+   */
+  async drains(): Promise<Pick<SiteDirectory, 'faults'> & { readonly drains: Drains }> {
+    const file = await this.#drains.load(join(this.#directory, DRAINS_FILE));
+    if (file === undefined) return { drains: NO_DRAINS, faults: [] };
+    if (file.value === undefined) throw file.fault ?? new Error(`Cannot read ${DRAINS_FILE}`);
+    return { drains: file.value, faults: file.fault === undefined ? [] : [file.fault] };
   }
 }
 

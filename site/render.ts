@@ -4,7 +4,7 @@
 import { stringify } from 'yaml';
 import { sorted } from '#lib/ip';
 import type { RemoteCluster } from '#topology';
-import type { ClustersetFile } from './parse.ts';
+import type { ClustersetFile, Drains } from './parse.ts';
 
 const HEADER =
   "# Written by this cluster's gateways from verified records; changes made by hand are put back.\n";
@@ -14,6 +14,12 @@ export function renderClusterset({ fabric, clusters, ...file }: ClustersetFile):
   const { clusterset, cluster, index, left } = file;
   const { v4, v6 } = fabric;
   return HEADER + stringify({ clusterset, cluster, index, fabric: { v4, v6 }, clusters, left });
+}
+
+/** `drains.yaml`. Equal values are equal text. */
+export function renderDrains({ gateways, clusters }: Drains): string {
+  const fields = { gateways: gateways.toSorted(), clusters: clusters.toSorted() };
+  return `# Written by clusterctl drain and undrain; may be written by hand.\n${stringify(fields)}`;
 }
 
 /** `clusters/<id>.yaml`. Equal values are equal text. */

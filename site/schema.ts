@@ -95,6 +95,15 @@ export const clustersetSchema = v.strictObject(
   'the fields of a clusterset',
 );
 
+/** `drains.yaml`: what is taken out of use on purpose. */
+export const drainsSchema = v.strictObject(
+  {
+    gateways: v.pipe(v.array(name, 'a list of node names'), v.readonly()),
+    clusters: v.pipe(v.array(clusterId, 'a list of cluster ids'), v.readonly()),
+  },
+  'the fields of drains',
+);
+
 /** `clusters/<id>.yaml`: another cluster as its certificate and its gateways' records describe it. */
 export const clusterSchema = v.strictObject(
   {

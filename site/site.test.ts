@@ -10,12 +10,12 @@ import { parseCidr, isCidr4, isCidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
 import { SiteError } from './error.ts';
 import { fleetFromSite } from './fleet.ts';
-import { parseCluster, parseClusterset, parseSite } from './parse.ts';
+import { NO_DRAINS, parseCluster, parseClusterset, parseDrains, parseSite } from './parse.ts';
 import { SiteReader, readSite } from './read.ts';
-import { isSameCluster, renderCluster, renderClusterset } from './render.ts';
-import { clusterSchema, clustersetSchema, siteSchema } from './schema.ts';
+import { isSameCluster, renderCluster, renderClusterset, renderDrains } from './render.ts';
+import { clusterSchema, clustersetSchema, drainsSchema, siteSchema } from './schema.ts';
 import { watchSite } from './watch.ts';
-import { removeCluster, writeCluster, writeClusterset } from './write.ts';
+import { removeCluster, writeCluster, writeClusterset, writeDrains } from './write.ts';
 
 const SITE = `cluster: east
 podCIDRs: [10.1.0.0/16, "fd10:1::/32"]
@@ -55,6 +55,8 @@ index: 1
 fabric: { v4: 100.64.0.0/10, v6: "fdfa:bfab:1::/48" }
 clusters: [west]
 `;
+
+const DRAINS = 'gateways: [gw-0]\nclusters: [west]\n';
 
 test('parseSite() fills in defaults and sorts', (t) => {
   const site = parseSite(SITE, 'site.yaml');
@@ -237,11 +239,11 @@ test('parseCluster() refuses an ordinal that stands twice', (t) => {
   });
 });
 
-test('parseSite(), parseCluster() and parseClusterset() refuse whatever text they are given, or read it', (t) => {
-  const parsers = [parseSite, parseCluster, parseClusterset] as const;
+test('parseSite(), parseCluster(), parseClusterset() and parseDrains() refuse whatever text they are given, or read it', (t) => {
+  const parsers = [parseSite, parseCluster, parseClusterset, parseDrains] as const;
   const mutated = fc
     .tuple(
-      fc.constantFrom(SITE, WEST, CLUSTERSET),
+      fc.constantFrom(SITE, WEST, CLUSTERSET, DRAINS),
       fc.nat(),
       fc.nat(40),
       fc.string({ unit: 'binary', maxLength: 12 }),
@@ -399,6 +401,23 @@ test('readSite() says what to do where there is no site.yaml', async (t) => {
   });
 });
 
+test('SiteReader reads what is drained, and keeps it while the file cannot be used', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'isthmus-drains-'));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  const reader = new SiteReader(directory);
+  t.deepEqual(await reader.drains(), { drains: NO_DRAINS, faults: [] });
+  const drains = parseDrains('gateways: [gw-1, gw-0, gw-1]\nclusters: [west]', 'drains.yaml');
+  t.deepEqual(drains, { gateways: ['gw-0', 'gw-1'], clusters: [parseClusterId('west')] });
+  await writeDrains(directory, drains);
+  t.deepEqual(await reader.drains(), { drains, faults: [] });
+  t.deepEqual(parseDrains(renderDrains(drains), 'drains.yaml'), drains);
+  await writeFile(join(directory, 'drains.yaml'), 'gateway: gw-0\n');
+  const { drains: kept, faults } = await reader.drains();
+  t.deepEqual(kept, drains);
+  t.regex(faults[0]?.message ?? '', /drains\.yaml:1/);
+  await t.throwsAsync(new SiteReader(directory).drains(), { instanceOf: SiteError });
+});
+
 test('watchSite() yields at once, then for each change, also in a directory that was replaced', async (t) => {
   const dir = await directory(t);
   const stop = new AbortController();
@@ -444,7 +463,8 @@ test('docs/reference/site.md lists exactly the fields that are read', async (t) 
   };
   t.deepEqual(listed('## `site.yaml`', '## `clusterset.yaml`'), fieldsOf(siteSchema, ''));
   t.deepEqual(listed('## `clusterset.yaml`', '## `clusters/'), fieldsOf(clustersetSchema, ''));
-  t.deepEqual(listed('## `clusters/', ''), fieldsOf(clusterSchema, ''));
+  t.deepEqual(listed('## `clusters/', '## `drains'), fieldsOf(clusterSchema, ''));
+  t.deepEqual(listed('## `drains', ''), fieldsOf(drainsSchema, ''));
   const example = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? '';
   t.is(parseSite(example, 'docs').nodes.length, 2);
 });

@@ -5,7 +5,7 @@ import type { FSWatcher } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CLUSTERSET_FILE, CLUSTERS_DIRECTORY, SITE_FILE, clusterFiles } from './read.ts';
+import { CLUSTERSET_FILE, CLUSTERS_DIRECTORY, DRAINS_FILE, SITE_FILE, clusterFiles } from './read.ts';
 
 export interface WatchOptions {
   readonly signal: AbortSignal;
@@ -89,7 +89,8 @@ class Eyes {
 /** Text that differs whenever a file of the directory came, went or was written. */
 async function signature(directory: string): Promise<string> {
   const files = await clusterFiles(directory).catch(() => []);
-  const paths = [join(directory, SITE_FILE), join(directory, CLUSTERSET_FILE), ...files];
+  const own = [SITE_FILE, CLUSTERSET_FILE, DRAINS_FILE].map((file) => join(directory, file));
+  const paths = [...own, ...files];
   const parts = await Promise.all(
     paths.map((path) =>
       stat(path, { bigint: true }).then(

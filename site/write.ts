@@ -1,17 +1,22 @@
-// The part of a site directory that gateways write: each file whole or not at all.
+// The part of a site directory that programs write: each file whole or not at all.
 
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
-import type { ClustersetFile } from './parse.ts';
-import { CLUSTERSET_FILE, CLUSTERS_DIRECTORY } from './read.ts';
-import { renderCluster, renderClusterset } from './render.ts';
+import type { ClustersetFile, Drains } from './parse.ts';
+import { CLUSTERSET_FILE, CLUSTERS_DIRECTORY, DRAINS_FILE } from './read.ts';
+import { renderCluster, renderClusterset, renderDrains } from './render.ts';
 
 /** Writes `clusterset.yaml`. */
 export async function writeClusterset(directory: string, value: ClustersetFile): Promise<void> {
   await writeWhole(join(directory, CLUSTERSET_FILE), renderClusterset(value));
+}
+
+/** Writes `drains.yaml`. */
+export async function writeDrains(directory: string, value: Drains): Promise<void> {
+  await writeWhole(join(directory, DRAINS_FILE), renderDrains(value));
 }
 
 /** Writes `clusters/<id>.yaml`. Ask {@link isSameCluster} first: gateways of two versions must not write against each other. */
