@@ -1,7 +1,6 @@
 // The way from one plan to the next, for a kernel that is known to hold the first.
 // This module is pure.
 
-import { isDeepStrictEqual } from 'node:util';
 import { ROUTE_PROTOCOL } from '#lib/constants';
 import type { Changes, Diff } from './changes.ts';
 import { diffState, shownMetric } from './diff-state.ts';
@@ -27,14 +26,19 @@ function isRoutingAlone(a: NetworkState, b: NetworkState): boolean {
   const lists = ['links', 'addresses', 'neighbours', 'rules'] as const;
   return (
     lists.every((name) => isSameList(a[name], b[name])) &&
-    isDeepStrictEqual(a.sysctls, b.sysctls) &&
+    isSame(a.sysctls, b.sysctls) &&
     a.nftables?.name === b.nftables?.name &&
     a.nftables?.body === b.nftables?.body
   );
 }
 
 function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((one, at) => one === b[at] || isDeepStrictEqual(one, b[at]));
+  return a.length === b.length && a.every((one, at) => isSame(one, b[at]));
+}
+
+/** As text, which differs at worst where the values do not: then the kernel is read. */
+function isSame(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** What `state` has and `other` has not, by identity; for the rest both are alike. */
@@ -53,9 +57,7 @@ function differing(state: NetworkState, other: NetworkState): NetworkState {
 }
 
 function differingSets(table: NftTable, other: NftTable | undefined): NftTable {
-  const sets = Object.entries(table.sets).filter(
-    ([name, elements]) => !isDeepStrictEqual(elements, other?.sets[name]),
-  );
+  const sets = Object.entries(table.sets).filter(([name, elements]) => !isSame(elements, other?.sets[name]));
   return { ...table, sets: Object.fromEntries(sets) };
 }
 
