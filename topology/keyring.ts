@@ -3,6 +3,7 @@
 
 import type { PublicKey } from '#lib/wireguard';
 import type { RemoteCluster } from './fleet.ts';
+import { byAge } from './ranges.ts';
 
 export interface Keyring {
   update(added: readonly RemoteCluster[], gone: readonly RemoteCluster[]): void;
@@ -54,5 +55,5 @@ function without(
 }
 
 function isOldest(remote: RemoteCluster, clusters: ReadonlySet<RemoteCluster> | undefined): boolean {
-  return [...(clusters ?? [])].every((other) => remote.index <= other.index);
+  return [...(clusters ?? [])].every((other) => byAge(remote, other) <= 0);
 }

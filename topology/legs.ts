@@ -27,13 +27,17 @@ const PREFERENCE: readonly Family[] = [4, 6];
  */
 function legBetween(local: GatewayNode, remote: RemoteGateway, linkMtu: number): Leg | undefined {
   const dialled = PREFERENCE.filter((family) => has(remote.endpoint, family) && canDial(local, family));
-  const family = dialled.find((each) => has(local.endpoint, each)) ?? dialled[0];
-  if (family === undefined) return local.endpoint && answer(local, local.endpoint, linkMtu);
+  const common = dialled.find((each) => has(local.endpoint, each));
+  const family = common ?? dialled[0];
+  const answered = local.endpoint && answer(local, local.endpoint, linkMtu);
+  if (family === undefined) return answered;
+  // With nothing in common the other side dials in a family of its own, and WireGuard answers where it was last heard from.
+  const room = common === undefined ? (answered?.mtu ?? Infinity) : Infinity;
   const endpoint = remote.endpoint?.addresses.find((address) => familyOf(address) === family);
   return {
     ...(endpoint === undefined ? {} : { endpoint }),
     keepalive: isBehindNat(local, family) ? KEEPALIVE_SECONDS : 0,
-    mtu: tunnelMtu(local, family, linkMtu),
+    mtu: Math.min(tunnelMtu(local, family, linkMtu), room),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Cidr, Family } from '#lib/ip';
 import { familyOf, firstAddress, offsetOf, parseCidr, prefixOf } from '#lib/ip';
 import type { RemoteCluster } from './fleet.ts';
 
-/** `own` is stronger than any `pod`, which is stronger than any `service`; among equals the lower cluster index is older. */
+/** `own` is stronger than any `pod`, which is stronger than any `service`; among equals the older cluster's is. */
 export type Claim = 'own' | 'pod' | 'service';
 
 /** Numbers that one claim holds, both ends inclusive. CIDRs nest or are disjoint, so ranges do as well. */
@@ -68,16 +68,15 @@ export function resolve(sorted: readonly Range[]): ReadonlyMap<RemoteCluster, Ve
   return verdicts;
 }
 
-/** Ranges that overlap one of another owner, together with the outermost ones around them: few, or none. */
+/** Ranges that overlap one of another owner: few, or none. */
 function clashes(sorted: readonly Range[]): Range[] {
   const found = new Set<Range>();
-  let outermost: Range | undefined;
+  /** Those around the next range, outermost first: ranges nest or are disjoint, so the innermost ends first. */
+  const around: Range[] = [];
   for (const range of sorted) {
-    if (outermost === undefined || range.first > outermost.last) {
-      outermost = range;
-    } else if (range.owner !== outermost.owner) {
-      found.add(outermost).add(range);
-    }
+    while ((around.at(-1)?.last ?? range.first) < range.first) around.pop();
+    for (const outer of around) if (outer.owner !== range.owner) found.add(outer).add(range);
+    around.push(range);
   }
   return [...found];
 }
@@ -96,7 +95,13 @@ function meet(a: Range, b: Range): boolean {
 
 const STRENGTH: Readonly<Record<Claim, number>> = { own: 0, pod: 1, service: 2 };
 
-/** Equals stay in the order of their numbers. */
+/** One cluster's stay in the order of their numbers. */
 function byStrength(a: Range, b: Range): number {
-  return STRENGTH[a.kind] - STRENGTH[b.kind] || (a.owner?.index ?? 0) - (b.owner?.index ?? 0);
+  return STRENGTH[a.kind] - STRENGTH[b.kind] || byAge(a.owner, b.owner);
+}
+
+/** The older first: the one with the lower index. Two with one index go by their ids, so that a restart changes nothing. */
+export function byAge(a: RemoteCluster | undefined, b: RemoteCluster | undefined): number {
+  const [idA, idB] = [a?.id ?? '', b?.id ?? ''];
+  return (a?.index ?? 0) - (b?.index ?? 0) || (idA < idB ? -1 : idA > idB ? 1 : 0);
 }

@@ -742,6 +742,46 @@ test('plan() leaves out a remote that has the index of another', (t) => {
   );
 });
 
+test('plan() sees a clash between ranges that both lie within a third', (t) => {
+  const west = { ...WEST, podCidrs: [parseCidr('10.9.1.0/24')], serviceCidrs: [parseCidr('10.8.0.0/13')] };
+  const seen = planOf(EAST, [west, { ...OUTPOST, podCidrs: [parseCidr('10.9.0.0/16')] }], 'gw-0');
+  t.true(
+    seen.conditions.some(
+      ({ text }) =>
+        text === 'Cluster "outpost" is left out: its 10.9.0.0/16 overlaps 10.9.1.0/24 of cluster "west"',
+    ),
+  );
+});
+
+test('plan() decides between two clusters of one index the same way, whichever it knew first', (t) => {
+  const rival = { ...OUTPOST, index: WEST.index };
+  const planner = createPlanner();
+  const world = fleetOf(EAST, [WEST, rival]);
+  const host = hostOf(world, 'gw-0');
+  const [outpost] = world.remotes;
+  planner({ ...world, remotes: world.remotes.slice(1) }, host);
+  t.deepEqual(planner(world, host), plan(world, host));
+  t.is(outpost?.id, rival.id);
+  t.true(codes(plan(world, host)).includes('IST_CLAIM_OVERLAP west'));
+});
+
+test('plan() leaves room for the family in which a far end dials that shares none with us', (t) => {
+  const six = (site: Site): Site => ({
+    ...site,
+    nodes: site.nodes.map(({ endpoint, ...rest }) => ({
+      ...rest,
+      addresses: [...rest.addresses, parseAddress('2001:db8:9::1')],
+      ...(endpoint && { endpoint: { ...endpoint, addresses: [parseAddress('2001:db8:9::1')] } }),
+    })),
+  });
+  const [gateway] = six(EAST).nodes;
+  if (gateway === undefined) return t.fail('no gateway');
+  const far = { ...WEST, nodes: WEST.nodes.slice(0, 1) };
+  const { routes } = planOf({ ...EAST, nodes: [gateway] }, [far], 'gw-0').network;
+  // 1500 less 80 of IPv6, and a multiple of 16 since the device has the 1440 of IPv4.
+  t.deepEqual([...new Set(routes.flatMap(({ mtu }) => mtu ?? []))], [1408]);
+});
+
 test('plan() gives no tunnel by a key that an older cluster shows', (t) => {
   const fleet = fleetOf(EAST, [WEST]);
   const [west] = fleet.remotes;
