@@ -3,7 +3,7 @@
 
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
-import type { Path } from '#lib/health';
+import type { Path } from './liveness.ts';
 import { PROBE_PORT } from '#lib/constants';
 import { familyOf } from '#lib/ip';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';

@@ -1,7 +1,7 @@
 // Asks every tunnel of this gateway whether its far end answers.
 
-import { answered, isDoubted, kickDelay, missed, newPath, probeDelay, refused } from '#lib/health';
-import type { Path } from '#lib/health';
+import { answered, isDoubted, kickDelay, missed, newPath, probeDelay, refused } from './liveness.ts';
+import type { Path } from './liveness.ts';
 import { Probes } from '#lib/probe';
 import type { Ends, Ignored, ProbePeer, Speech } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';

@@ -1,7 +1,7 @@
 // What the gateway daemon tells of itself: part of the value behind /state, without secrets.
 // This module is pure.
 
-import type { Path } from '#lib/health';
+import type { Path } from './liveness.ts';
 import { healthText } from '#topology';
 import type { DevicePlan, Fleet, Host, TunnelId, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';

@@ -1,86 +1,224 @@
-// One path as a state machine: what a probe's answer, or its absence, makes of it.
+// One path as a value: what asks, answers and their absence make of it.
 // This module is pure.
 
-/**
- *                answer               `limit` misses in a row
- *     unknown ───────────▶   up   ───────────────────────────▶  down
- *        │                    ▲                                   │
- *        │                    └──────────────answer───────────────┘
- *        └── a miss leaves it unknown: it never carried anything, so there is nothing to take away
- *
- * A path that an earlier process had proven begins as `up`: it goes down by misses like any other.
- */
-export type PathState = 'unknown' | 'up' | 'down';
+import { overdue, withAsk } from './asks.ts';
+import type { Ask } from './asks.ts';
+import { UNDAMPED, failed, proofMs } from './damping.ts';
+import type { Damping } from './damping.ts';
+import { isExcusing, wasAsleep } from './lateness.ts';
+import type { Lateness } from './lateness.ts';
+import { patienceMs, sampled } from './rtt.ts';
+import type { Rtt } from './rtt.ts';
+import { nextState } from './state.ts';
+import type { PathEvent, PathState } from './state.ts';
+import { TALLY_SIZE, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
+import type { Tally } from './tally.ts';
+
+/** Whether a speaker's own asks are answered, as it says in each ask and answer. */
+export type Hears = 'yes' | 'no' | 'unknown';
+
+/** Answers without a loss between them, by which a held path proves itself. */
+export interface Run {
+  readonly since: number;
+  /** Sequence of the first. */
+  readonly sequence: number;
+  readonly answers: number;
+  /** How long it has to last, were other paths up. */
+  readonly proofMs: number;
+}
 
 /** What is known of one path. Times are milliseconds on one monotonic clock. */
 export interface Path {
   readonly state: PathState;
   /** When it came into this state. */
   readonly since: number;
-  /** Probes without an answer since the last answer, or since it began. */
+  /** What brought it there. Absent: it began so. */
+  readonly cause?: PathEvent;
+  /** What last took it down. */
+  readonly downBy?: PathEvent;
+  /** Sequence of the last ask, and when it left. */
+  readonly sequence: number;
+  readonly askedAt: number;
+  readonly asks: readonly Ask[];
+  /** Highest sequence that was answered, by daemon or kernel. */
+  readonly answered: number;
+  /** Asks after that one that count as lost: unanswered in a row. */
   readonly misses: number;
-  /** Round trip of the last answer in milliseconds. */
-  readonly rttMs?: number;
+  readonly tally: Tally;
+  readonly rtt?: Rtt;
+  /** What the far end says of its own asks. */
+  readonly farHears: Hears;
   /** Since when the far kernel refuses what the far daemon does not answer. Absent: the daemon answered last. */
   readonly refusedSince?: number;
+  /** While held. */
+  readonly run?: Run;
+  readonly damping: Damping;
 }
 
-/** Misses in a row that end a path. At {@link probeDelay}'s pace that is within 4 s of the first lost packet. */
-export const MISS_LIMIT = 6;
-
-/** Pace while nothing is wrong, ms. */
-const IDLE_MS = 1000;
-/** Pace while a path is in doubt or young, ms. */
-const DOUBT_MS = 250;
-/** Misses after which a path that does not answer is asked at the idle pace again. */
-const PATIENCE = 20;
-
-/** A path nobody has probed yet; `proven` where an earlier process had it up. */
-export function newPath(now: number, proven: boolean): Path {
-  return { state: proven ? 'up' : 'unknown', since: now, misses: 0 };
+/** When something is judged, and in which circumstances. */
+export interface Moment {
+  readonly now: number;
+  readonly late: Lateness;
+  /** No other path to the same neighbour is up. */
+  readonly isAlone: boolean;
 }
-
-/** After an answer that took `rttMs`. */
-export function answered(path: Path, now: number, rttMs: number): Path {
-  return { state: 'up', since: path.state === 'up' ? path.since : now, misses: 0, rttMs };
-}
-
-/** After a far kernel has said that nobody listens: tunnel and kernel work, and a daemon may be stopped for a while. */
-export function refused(path: Path, now: number): Path {
-  const { rttMs, refusedSince = now } = path;
-  const since = path.state === 'up' ? path.since : now;
-  return { state: 'up', since, misses: 0, refusedSince, ...(rttMs === undefined ? {} : { rttMs }) };
-}
-
-/** After a probe that nobody answered. */
-export function missed(path: Path, now: number): Path {
-  const misses = path.misses + 1;
-  const ends = path.state === 'up' && misses >= MISS_LIMIT;
-  return ends ? { state: 'down', since: now, misses } : { ...path, misses };
-}
-
-/** Round trips that pass before a path in doubt is asked again: an answer that only takes its time is no miss. */
-const ROUND_TRIPS = 1.5;
 
 /**
- * Milliseconds from one probe to the next: a path in doubt is asked more often, a quiet or long dead one once a second.
- * `stretch` slows all down alike, where one process has more paths than it can ask at that pace.
+ * Asks lost in a row that end a path. Four: at 1 % random loss, three in a row come about once in 20 h on each busy path,
+ * four once in 80 days; and the pace of a path in doubt has room for a fourth within 350 ms.
  */
-export function probeDelay(path: Path, stretch: number): number {
-  const patience = Math.min(ROUND_TRIPS * (path.rttMs ?? 0), IDLE_MS);
-  return (isDoubted(path) ? Math.max(DOUBT_MS, patience) : IDLE_MS) * stretch;
+const MISS_LIMIT = 4;
+/** The same where only a kernel answers, once a second: within 4 s. */
+const REFUSED_LIMIT = 3;
+/** Answers in a run, whatever time they took: where asks are rare, two may be luck. */
+const LEAST_ANSWERS = 3;
+/** Most losses in a full tally with which a path that was left for its loss returns. */
+const LOST_ON_RETURN = 1;
+
+/** A path nobody has asked yet; `isProven` where an earlier process had it up. */
+export function newPath(now: number, isProven: boolean): Path {
+  return {
+    state: isProven ? 'up' : 'unknown',
+    since: now,
+    sequence: 0,
+    askedAt: -Infinity,
+    asks: [],
+    answered: 0,
+    misses: 0,
+    tally: newTally(0),
+    farHears: 'unknown',
+    damping: UNDAMPED,
+  };
 }
 
-/** Whether a path is young, or has just missed: one that is worth some effort to find out. */
+/** After an ask with the next sequence has left. */
+export function asked(path: Path, now: number): Path {
+  const sequence = path.sequence + 1;
+  const ask = { sequence, at: now, overdueAt: now + patienceMs(path.rtt), isLost: false };
+  return { ...path, sequence, askedAt: now, asks: withAsk(path.asks, ask) };
+}
+
+/** What the far daemon answered. */
+export interface Answer {
+  readonly sequence: number;
+  readonly hears: Hears;
+}
+
+/** After an answer. One to an ask that is not out (answered before, too old, never asked) changes nothing. */
+export function answered(path: Path, { sequence, hears }: Answer, moment: Moment): Path {
+  const ask = path.asks.find((ask) => ask.sequence === sequence);
+  if (ask === undefined) return path;
+  const { now, late } = moment;
+  const tally = judge(path.tally, sequence, false);
+  const last = Math.max(path.answered, sequence);
+  const { refusedSince: _, ...rest } = path;
+  const farHears = believed(hears, moment);
+  const heard: Path = {
+    ...rest,
+    asks: path.asks.filter((other) => other !== ask),
+    answered: last,
+    misses: lostAfter(tally, last),
+    tally,
+    farHears,
+    ...(wasAsleep(late, ask.at) ? {} : { rtt: sampled(path.rtt, now - ask.at) }),
+  };
+  return farHears === 'no' ? moved(heard, 'deaf', moment) : proven(heard, 'answer', moment);
+}
+
+/**
+ * After a far kernel has said that nobody listens: tunnel and kernel work, and a daemon may be stopped for a while. All
+ * asks that are out count as answered: it does not say which one it means.
+ */
+export function refused(path: Path, moment: Moment): Path {
+  const { refusedSince = moment.now } = path;
+  const answers: Partial<Path> = { asks: [], answered: path.sequence, misses: 0, farHears: 'unknown' };
+  return proven({ ...path, ...answers, refusedSince }, 'refusal', moment);
+}
+
+/** After an ask of the far end has arrived, which says whether its own asks are answered. */
+export function heard(path: Path, hears: Hears, moment: Moment): Path {
+  const farHears = believed(hears, moment);
+  const next = farHears === path.farHears ? path : { ...path, farHears };
+  return farHears === 'no' ? moved(next, 'deaf', moment) : next;
+}
+
+/** After the time of asks has run out. The same value where none has. */
+export function expired(path: Path, moment: Moment): Path {
+  const lost = overdue(path.asks, moment.now, moment.late);
+  if (lost.length === 0) return path;
+  let { tally } = path;
+  for (const { sequence } of lost) tally = judge(tally, sequence, true);
+  const misses = path.misses + lost.filter(({ sequence }) => sequence > path.answered).length;
+  const asks = path.asks.map((ask) => (lost.includes(ask) ? { ...ask, isLost: true } : ask));
+  const { run, ...rest } = path;
+  const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
+  const next: Path = { ...rest, asks, tally, misses, ...(isUnbroken ? { run } : {}) };
+  return misses >= missLimit(path) ? moved(next, 'silence', moment) : next;
+}
+
+/** After it was found to lose far more than a sibling. */
+export function ejected(path: Path, moment: Moment): Path {
+  return moved(path, 'lossy', moment);
+}
+
+/** After no other path was left: one that only loses some is used again, a silent one has nothing to offer. */
+export function leftAlone(path: Path, moment: Moment): Path {
+  return path.downBy === 'lossy' ? moved(path, 'alone', moment) : path;
+}
+
+/** What to tell the far end. Only of own asks: two ends that believed each other would keep each other down. */
+export function hearsOf({ misses, answered, refusedSince }: Path): Hears {
+  if (misses >= MISS_LIMIT) return 'no';
+  return answered === 0 || refusedSince !== undefined ? 'unknown' : 'yes';
+}
+
+/** Whether the next answers decide something: asks of it and of its siblings are worth some effort. */
 export function isDoubted({ state, misses }: Path): boolean {
-  return state === 'up' ? misses > 0 : misses < PATIENCE;
+  return state === 'up' && misses > 0;
 }
 
-/** First wait of a path that does not answer until its tunnel is made anew, ms; then twice as long each time. */
-const FIRST_KICK_MS = 1000;
-const LAST_KICK_MS = 64_000;
+/** Misses in a row that end this path. */
+export function missLimit({ refusedSince }: Path): number {
+  return refusedSince === undefined ? MISS_LIMIT : REFUSED_LIMIT;
+}
 
-/** Milliseconds that a silent path waits for its `attempt`-th kick (0 is the first). `random` in [0, 1) keeps two ends from kicking in step. */
-export function kickDelay(attempt: number, random: number): number {
-  return Math.min(FIRST_KICK_MS * 2 ** attempt, LAST_KICK_MS) * (1 + random / 2);
+function believed(hears: Hears, { now, late }: Moment): Hears {
+  return hears === 'no' && isExcusing(late, now) ? 'unknown' : hears;
+}
+
+/** After evidence that the path works: a held one that has proven itself is up. */
+function proven(path: Path, event: 'answer' | 'refusal', moment: Moment): Path {
+  const next = moved(path, event, moment);
+  if (next.state !== 'held') return next;
+  const run = next.run ?? newRun(next, moment);
+  const counted = { ...next, run: { ...run, answers: run.answers + 1 } };
+  return isSteady(counted, counted.run, moment) ? moved(counted, 'steady', moment) : counted;
+}
+
+function newRun({ damping, answered }: Path, { now }: Moment): Run {
+  return { since: now, sequence: answered, answers: 0, proofMs: proofMs(damping, now, false) };
+}
+
+function isSteady({ downBy, tally, damping }: Path, run: Run, { now, isAlone }: Moment): boolean {
+  const needed = isAlone ? proofMs(damping, run.since, true) : run.proofMs;
+  if (now - run.since < needed || run.answers < LEAST_ANSWERS) return false;
+  return (
+    downBy !== 'lossy' || isAlone || (tallied(tally) >= TALLY_SIZE && lostCount(tally) <= LOST_ON_RETURN)
+  );
+}
+
+function moved(path: Path, event: PathEvent, { now }: Moment): Path {
+  const state = nextState(path.state, event);
+  if (state === path.state) return path;
+  const { run: _, ...rest } = path;
+  const next: Path = { ...rest, state, since: now, cause: event };
+  if (state === 'held') return { ...next, tally: newTally(path.answered) };
+  return state === 'down' ? fallen(path, next, event) : next;
+}
+
+/** What was left for its loss and then falls silent has not become better by that. */
+function fallen({ state, downBy, damping }: Path, next: Path, event: PathEvent): Path {
+  const { refusedSince: _, ...rest } = next;
+  if (state === 'up') return { ...rest, downBy: event, damping: failed(damping, next.since) };
+  return { ...rest, downBy: downBy === 'lossy' ? downBy : event };
 }

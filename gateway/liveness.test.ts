@@ -2,8 +2,8 @@
 
 import test from 'ava';
 import * as fc from 'fast-check';
-import { MISS_LIMIT, answered, kickDelay, missed, newPath, probeDelay, refused } from './path.ts';
-import type { Path } from './path.ts';
+import { MISS_LIMIT, answered, kickDelay, missed, newPath, probeDelay, refused } from './liveness.ts';
+import type { Path } from './liveness.ts';
 
 test('answered() makes a new path up at once', (t) => {
   t.deepEqual(answered(newPath(0, false), 5, 3), { state: 'up', since: 5, misses: 0, rttMs: 3 });

@@ -1,0 +1,72 @@
+// How long from one ask to the next, with how pressing it is.
+// This module is pure.
+
+import { isDoubted } from './path.ts';
+import type { Path } from './path.ts';
+import { lostCount } from './tally.ts';
+
+/**
+ * Which asks leave first where there are more than may: 0 decides about traffic, 1 watches over it, 2 decides about a
+ * path that carries none, 3 is idle.
+ */
+export type Urgency = 0 | 1 | 2 | 3;
+
+export interface Pace {
+  readonly ms: number;
+  readonly urgency: Urgency;
+}
+
+/** What goes on around a path. */
+export interface Surroundings {
+  readonly now: number;
+  /** Traffic flows to or from its neighbour. */
+  readonly hasTraffic: boolean;
+  /** A path to its neighbour, this or another, has missed an answer. */
+  readonly isDoubtful: boolean;
+  /** The size of its packets is being looked for. */
+  readonly isSizing: boolean;
+}
+
+/** All is well, ms: 1 Hz, as a thousand neighbours allow. */
+const IDLE_MS = 1000;
+/** There is something to lose, ms: four asks in doubt's pace and their time end within 350 ms of the last answer. */
+const BUSY_MS = 75;
+/** An answer stayed out, ms. */
+const DOUBT_MS = 50;
+/** It went down a short while ago, ms: what comes back within {@link RECENT_MS} is back within a second. */
+const DOWN_MS = 100;
+/** WireGuard forgets a session after this time (REJECT_AFTER_TIME), and nothing comes back without a handshake. */
+const RECENT_MS = 180_000;
+/** It has never answered and is young, ms. */
+const YOUNG_MS = 250;
+const YOUTH_MS = 10_000;
+/** Kernels refuse once a second (icmp_ratelimit): an ask less than that after another would look lost. */
+const REFUSED_MS = 1100;
+/** Losses in a tally after which a path that answers is asked at doubt's pace: either they go on, or they soon are past. */
+const SUSPICIOUS = 2;
+
+/** A path's pace. Spread it with {@link spread}. */
+export function paceOf(path: Path, around: Surroundings): Pace {
+  if (path.refusedSince !== undefined) return { ms: REFUSED_MS, urgency: 3 };
+  const urgency: Urgency = around.hasTraffic ? 1 : 2;
+  const ageMs = around.now - path.since;
+  if (path.state === 'up') return paceUp(path, around, urgency);
+  if (path.state === 'held') return { ms: BUSY_MS, urgency };
+  if (path.state === 'unknown' && ageMs < YOUTH_MS) return { ms: YOUNG_MS, urgency: 2 };
+  if (path.state === 'down' && ageMs < RECENT_MS) return { ms: DOWN_MS, urgency: 2 };
+  return { ms: IDLE_MS, urgency: 3 };
+}
+
+function paceUp(path: Path, { hasTraffic, isDoubtful, isSizing }: Surroundings, urgency: Urgency): Pace {
+  if (isDoubted(path)) return { ms: DOUBT_MS, urgency: hasTraffic ? 0 : 2 };
+  if (lostCount(path.tally) >= SUSPICIOUS) return { ms: DOUBT_MS, urgency };
+  return hasTraffic || isDoubtful || isSizing ? { ms: BUSY_MS, urgency } : { ms: IDLE_MS, urgency: 3 };
+}
+
+/**
+ * Milliseconds to the next ask, unevenly, so that those which began together do not stay together: a fast pace is never
+ * slower for it, and a slow one never faster. `random` in [0, 1).
+ */
+export function spread({ ms }: Pace, random: number): number {
+  return ms * (ms < IDLE_MS ? 0.9 + 0.1 * random : 1 + 0.1 * random);
+}

@@ -1,0 +1,210 @@
+// Watches what lies behind remote gateways: says which node is asked through which gateway when, and whether they forward.
+// This module is pure.
+
+import { probeBudget } from './budget.ts';
+import type { Budget } from './budget.ts';
+import type { ForwardChange, ForwardVerdict } from './change.ts';
+import { ON_TIME, deadline, lateness } from './lateness.ts';
+import type { Lateness } from './lateness.ts';
+import { forwardReason, newTransit, roundAnswered, roundAsked, roundExpired } from './transit.ts';
+import type { Evidence, Transit } from './transit.ts';
+import { Wheel } from './wheel.ts';
+import type { Turning } from './wheel.ts';
+
+/** A gateway to watch. One that forwards two families is watched twice. */
+export interface TransitSpec {
+  /** What it is called in events: `west/1`. */
+  readonly id: string;
+  /** Gateways with one value reach the same nodes, by the same family: `west`. */
+  readonly cluster: string;
+  /** Nodes behind it that may answer, 1 to this number. */
+  readonly responders: number;
+}
+
+/** A probe that has to leave now, through any healthy tunnel to the gateway. */
+export interface TransitAsk {
+  readonly gateway: string;
+  readonly responder: number;
+  /** The answer repeats it. */
+  readonly sequence: number;
+}
+
+export interface TransitStep {
+  readonly asks: readonly TransitAsk[];
+  readonly changes: readonly ForwardChange[];
+  readonly wakeAt: number;
+}
+
+export interface TransitOptions {
+  readonly now: number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Whether a tunnel to this gateway is up, and not in doubt. */
+  readonly isReachable: (gateway: string) => boolean;
+  /**
+   * Share the detector's.
+   * @default 2000 packets a second
+   */
+  readonly budget?: Budget;
+}
+
+interface Watched extends Turning {
+  readonly spec: TransitSpec;
+  transit: Transit;
+  dueAt: number;
+  isGone: boolean;
+}
+
+/** Milliseconds from round to round: three that stay out while traffic flows take less than a second and a half. */
+const BUSY_MS = 250;
+const IDLE_MS = 5000;
+/** How long one that does not forward is asked at the busy pace. */
+const RECENT_MS = 180_000;
+
+/**
+ * Driven like a detector: `watch`, `traffic`, then `step` at each `wakeAt`, and `answered` between. Asks for one node a round, the
+ * one that answered last; for all of them once a round stayed out.
+ */
+export class TransitWatch {
+  readonly #options: Required<TransitOptions>;
+  readonly #watched = new Map<string, Watched>();
+  readonly #clusters = new Map<string, Set<Watched>>();
+  readonly #wheel: Wheel<Watched>;
+  #busy: ReadonlySet<string> = new Set();
+  #late: Lateness = ON_TIME;
+  #planned = Infinity;
+
+  constructor({ budget = probeBudget(), ...options }: TransitOptions) {
+    this.#options = { ...options, budget };
+    this.#wheel = new Wheel(options.now);
+  }
+
+  /** Watches exactly these. What is known of those that stay is kept. */
+  watch(specs: readonly TransitSpec[], now: number): void {
+    const wanted = new Map(specs.map((spec) => [spec.id, spec]));
+    for (const watched of this.#watched.values()) {
+      const { id, cluster, responders } = watched.spec;
+      const spec = wanted.get(id);
+      if (spec?.cluster !== cluster || spec.responders !== responders) this.#end(watched);
+    }
+    for (const spec of specs) if (!this.#watched.has(spec.id)) this.#begin(spec, now);
+  }
+
+  /** Clusters that traffic flows to or from. */
+  traffic(clusters: ReadonlySet<string>, now: number): void {
+    const fresh = [...clusters].filter((cluster) => !this.#busy.has(cluster));
+    this.#busy = new Set(clusters);
+    for (const cluster of fresh) this.#hurry(cluster, now);
+  }
+
+  step(now: number): TransitStep {
+    this.#late = lateness(this.#late, this.#planned, now);
+    const asks: TransitAsk[] = [];
+    const changes: ForwardChange[] = [];
+    for (const watched of this.#wheel.take(now)) {
+      if (watched.isGone) continue;
+      const evidence = this.#evidence(watched, now);
+      changes.push(...this.#update(watched, roundExpired(watched.transit, evidence), evidence));
+      if (watched.dueAt <= now) asks.push(...this.#ask(watched, evidence));
+      this.#arm(watched);
+    }
+    this.#planned = this.#wheel.next();
+    return { asks, changes, wakeAt: this.#planned };
+  }
+
+  /** After the answer of a node, or the refusal of its kernel, to an ask through this gateway. */
+  answered(gateway: string, answer: Omit<TransitAsk, 'gateway'>, now: number): readonly ForwardChange[] {
+    const watched = this.#watched.get(gateway);
+    if (watched === undefined) return [];
+    this.#late = lateness(this.#late, this.#planned, now);
+    const evidence = this.#evidence(watched, now);
+    const changes = this.#update(watched, roundAnswered(watched.transit, answer, evidence), evidence);
+    this.#arm(watched);
+    return changes;
+  }
+
+  /** `unknown` counts as forwarding. */
+  verdict(gateway: string): ForwardVerdict {
+    return this.#watched.get(gateway)?.transit.verdict ?? 'unknown';
+  }
+
+  get wakeAt(): number {
+    return Math.min(this.#planned, this.#wheel.next());
+  }
+
+  #begin(spec: TransitSpec, now: number): void {
+    const dueAt = now + this.#options.random() * IDLE_MS;
+    const watched: Watched = { spec, transit: newTransit(now), dueAt, isGone: false, tick: -1 };
+    const members = this.#clusters.get(spec.cluster) ?? new Set();
+    this.#clusters.set(spec.cluster, members.add(watched));
+    this.#watched.set(spec.id, watched);
+    this.#press(watched, now);
+  }
+
+  #end(watched: Watched): void {
+    const { id, cluster } = watched.spec;
+    watched.isGone = true;
+    this.#watched.delete(id);
+    const members = this.#clusters.get(cluster);
+    members?.delete(watched);
+    if (members?.size === 0) this.#clusters.delete(cluster);
+  }
+
+  #evidence({ spec }: Watched, now: number): Evidence {
+    let elsewhereAt = -Infinity;
+    for (const { spec: other, transit } of this.#clusters.get(spec.cluster) ?? []) {
+      if (other.id !== spec.id) elsewhereAt = Math.max(elsewhereAt, transit.answeredAt ?? -Infinity);
+    }
+    return { now, late: this.#late, isReachable: this.#options.isReachable(spec.id), elsewhereAt };
+  }
+
+  #update(watched: Watched, transit: Transit, evidence: Evidence): readonly ForwardChange[] {
+    const before = watched.transit;
+    watched.transit = transit;
+    // Its siblings are asked at the same time: what they answer decides.
+    if (transit.misses > 0 && before.misses === 0) this.#hurry(watched.spec.cluster, evidence.now);
+    if (transit.verdict === before.verdict) return [];
+    const [from, to] = [before.verdict, transit.verdict];
+    const reason = forwardReason(before, transit, evidence);
+    return [{ what: 'forwards', at: evidence.now, path: watched.spec.id, from, to, reason }];
+  }
+
+  #ask(watched: Watched, { now, isReachable }: Evidence): readonly TransitAsk[] {
+    const { spec } = watched;
+    watched.dueAt = now + this.#pace(watched, now) * (0.9 + 0.1 * this.#options.random());
+    const asks = isReachable ? this.#asked(watched, now) : [];
+    if (asks.length > 0) watched.transit = roundAsked(watched.transit, now);
+    const { sequence } = watched.transit;
+    return asks.map((responder) => ({ gateway: spec.id, responder, sequence }));
+  }
+
+  /** As many as the budget has left. */
+  #asked({ spec, transit }: Watched, now: number): readonly number[] {
+    const all = Array.from({ length: spec.responders }, (_, index) => index + 1);
+    const { misses, responder } = transit;
+    const wanted = misses === 0 && responder !== undefined ? [responder] : all;
+    return wanted.filter(() => this.#options.budget.take(now));
+  }
+
+  #pace({ spec, transit }: Watched, now: number): number {
+    const isDoubted = transit.verdict === 'no' ? now - transit.since < RECENT_MS : transit.misses > 0;
+    return isDoubted || this.#busy.has(spec.cluster) ? BUSY_MS : IDLE_MS;
+  }
+
+  #hurry(cluster: string, now: number): void {
+    for (const member of this.#clusters.get(cluster) ?? []) {
+      this.#press(member, Math.max(now, member.transit.askedAt + BUSY_MS));
+    }
+  }
+
+  #press(watched: Watched, at: number): void {
+    watched.dueAt = Math.min(watched.dueAt, at);
+    this.#arm(watched);
+  }
+
+  #arm(watched: Watched): void {
+    const { round } = watched.transit;
+    const overdueAt = round === undefined ? Infinity : deadline(this.#late, round);
+    this.#wheel.put(watched, Math.min(watched.dueAt, overdueAt));
+  }
+}
