@@ -13,7 +13,8 @@ interface Watch {
   path: Path;
   /** When it is asked next. */
   due: number;
-  /** Questions without an answer since the last one that had one. */
+  /** How many questions there were, and those without an answer since the last one that had one. */
+  asked: number;
   readonly questions: Set<number>;
   /** Kicks since it last answered, and when the next one is due. */
   kicks: number;
@@ -51,7 +52,7 @@ export class Prober implements Disposable {
   constructor({ now = () => performance.now(), random = Math.random, ...options }: ProberOptions) {
     this.#options = { ...options, now, random };
     this.#probes = new Probes({
-      onAnswer: ({ id, sequence, rttMs }) => this.#answer(id, sequence, rttMs),
+      onAnswer: ({ id, question, rttMs }) => this.#answer(id, question.sequence, rttMs),
       onTold: () => {},
       onRefused: (id) => this.#refused(id),
       speak: (id) => this.#speak(id),
@@ -136,7 +137,7 @@ export class Prober implements Disposable {
     const spreadMs = isProven ? probeDelay(path, 1) : (1000 * fresh) / MOST_A_SECOND;
     const kickAt = now + kickDelay(0, random());
     const due = now + spreadMs * random();
-    return { tunnel, path, due, questions: new Set(), kicks: 0, kickAt };
+    return { tunnel, path, due, asked: 0, questions: new Set(), kicks: 0, kickAt };
   }
 
   #look(): void {
@@ -155,11 +156,15 @@ export class Prober implements Disposable {
     }
   }
 
-  #ask({ tunnel: { id }, path, questions }: Watch): void {
+  #ask(watch: Watch): void {
+    const { path, questions, tunnel } = watch;
+    const { id } = tunnel;
     // By a socket of its own from the first miss on, until it answers or has been silent for long.
     if (!isDoubted(path) && path.refusedSince === undefined) this.#probes.attend(id, false);
     else if (path.misses > 0) this.#probes.attend(id, true);
-    questions.add(this.#probes.ask(id, { kind: 'small' }) ?? 0);
+    watch.asked += 1;
+    questions.add(watch.asked);
+    this.#probes.ask(id, { sequence: watch.asked, kind: 'small' });
     const [oldest] = questions;
     if (oldest !== undefined && questions.size > MOST_QUESTIONS) questions.delete(oldest);
   }

@@ -29,9 +29,9 @@ function stay(t: ExecutionContext, { run }: { readonly run: Run }, end: End): vo
 
 const Answered = v.array(
   v.variant('kind', [
-    v.object({ kind: v.literal('small') }),
-    v.object({ kind: v.literal('full'), size: v.number() }),
-    v.object({ kind: v.literal('transit'), to: v.string() }),
+    v.object({ sequence: v.number(), kind: v.literal('small') }),
+    v.object({ sequence: v.number(), kind: v.literal('full'), size: v.number() }),
+    v.object({ sequence: v.number(), kind: v.literal('transit'), to: v.string() }),
   ]),
 );
 
@@ -78,7 +78,7 @@ for (const [family, local, remote, narrow] of [
     await using one = near;
     await using other = far;
     const ask = async (...sizes: readonly number[]): Promise<unknown> => {
-      const questions = sizes.map((size) => ({ kind: 'full', size }) as const);
+      const questions = sizes.map((size) => ({ sequence: size, kind: 'full', size }) as const);
       const answered = await run(one, { ends: { local, remote }, questions });
       return answered.map((question) => (question.kind === 'full' ? question.size : undefined));
     };
@@ -107,7 +107,7 @@ test('Probes go through a far gateway to the workers behind it, and come back by
     ['fdfa:bfab:1:1::', 'fdfa:bfab:1:2::', 'fdfa:bfab:1:2::1'],
     ['100.64.1.0', '100.64.2.0', '100.64.2.1'],
   ] as const) {
-    const question = { kind: 'transit', to } as const;
+    const question = { sequence: 1, kind: 'transit', to } as const;
     stay(t, worker, { echoes: [to] });
     const answered = await run(lab.place('east/gw-0'), {
       ends: { local, remote },

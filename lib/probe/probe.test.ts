@@ -283,21 +283,21 @@ async function raw(t: ExecutionContext, address: string): Promise<{ socket: Sock
 
 test('Probes are answered with what the far end tells of itself, small or full-size', async (t) => {
   const { near, far } = pair(t, 1, { hears: 'no', impaired: true });
-  const small = await answerOf(near, 'far', { kind: 'small' });
+  const small = await answerOf(near, 'far', { sequence: 1, kind: 'small' });
   t.deepEqual(small?.flags, { hears: 'no', impaired: true, draining: false });
   t.true((small?.rttMs ?? -1) >= 0 && (small?.rttMs ?? 999) < 200, `${small?.rttMs}`);
-  const full = await answerOf(near, 'far', { kind: 'full', size: 1440 });
-  t.deepEqual(full?.question, { kind: 'full', size: 1440 });
-  await answerOf(far, 'near', { kind: 'small' });
-  t.is(near.probes.ask('nobody', { kind: 'small' }), undefined);
+  const full = await answerOf(near, 'far', { sequence: 2, kind: 'full', size: 1440 });
+  t.deepEqual(full?.question, { sequence: 2, kind: 'full', size: 1440 });
+  await answerOf(far, 'near', { sequence: 1, kind: 'small' });
+  t.false(near.probes.ask('nobody', { sequence: 1, kind: 'small' }));
 });
 
 test('Probes tell a far end’s flags from its asks once it has shown that it hears', async (t) => {
   const { near, far } = pair(t, 2);
-  await answerOf(near, 'far', { kind: 'small' });
+  await answerOf(near, 'far', { sequence: 1, kind: 'small' });
   t.deepEqual(far.heard.told, [], 'the first ask proves nothing');
-  await answerOf(far, 'near', { kind: 'small' });
-  await answerOf(near, 'far', { kind: 'small' });
+  await answerOf(far, 'near', { sequence: 1, kind: 'small' });
+  await answerOf(near, 'far', { sequence: 1, kind: 'small' });
   t.true(await until(() => far.heard.told.length > 0));
   t.deepEqual(far.heard.told[0], { hears: 'yes', impaired: false, draining: false });
 });
@@ -308,10 +308,10 @@ test('Probes ask through a far gateway, and a responder without keys echoes', as
   worker.probes.hold([], new Set(['127.8.3.9']));
   const near = open(t);
   near.probes.hold([{ id: 'far', ends: [ends], secret: { own: EAST, peer: WEST.publicKey } }]);
-  const answer = await answerOf(near, 'far', { kind: 'transit', to: '127.8.3.9', size: 1300 });
-  t.deepEqual(answer?.question, { kind: 'transit', to: '127.8.3.9', size: 1300 });
+  const answer = await answerOf(near, 'far', { sequence: 3, kind: 'transit', to: '127.8.3.9', size: 1300 });
+  t.deepEqual(answer?.question, { sequence: 3, kind: 'transit', to: '127.8.3.9', size: 1300 });
   t.is(answer?.flags, undefined, 'who has no key tells nothing');
-  t.is(near.probes.ask('far', { kind: 'transit', to: 'fdfa::9' }), undefined, 'no way of that family');
+  t.false(near.probes.ask('far', { sequence: 3, kind: 'transit', to: 'fdfa::9' }), 'no way of that family');
 });
 
 test('Probes on a link need no key, and tell which clusters a gateway reaches', async (t) => {
@@ -322,11 +322,11 @@ test('Probes on a link need no key, and tell which clusters a gateway reaches', 
   ];
   worker.probes.hold([{ id: 'gw-0', ends: [ends] }]);
   gateway.probes.hold([{ id: 'worker-1', ends: [turned(ends)] }]);
-  const answer = await answerOf(worker, 'gw-0', { kind: 'small' });
+  const answer = await answerOf(worker, 'gw-0', { sequence: 1, kind: 'small' });
   t.deepEqual(answer?.reach, new Set([2, 1023]));
   t.true(answer?.flags?.draining);
   t.is(gateway.heard.told[0]?.hears, 'yes');
-  t.is(worker.probes.ask('gw-0', { kind: 'transit', to: ends.remote }), undefined);
+  t.false(worker.probes.ask('gw-0', { sequence: 3, kind: 'transit', to: ends.remote }));
 });
 
 /** What the first datagram asks that a far end without a mind of its own gets. */
@@ -336,7 +336,7 @@ async function firstAsk(
   got: readonly Buffer[],
 ): Promise<{ bytes: Buffer; asked: Probe }> {
   for (let count = 0; count < 100 && got.length === 0; count += 1) {
-    probes.ask(id, { kind: 'small' });
+    probes.ask(id, { sequence: 1, kind: 'small' });
     await delay(10);
   }
   const [bytes = Buffer.alloc(0)] = got;
@@ -408,7 +408,7 @@ test('Probes of a tunnel whose key is of small order are never sent nor believed
   const { probes } = open(t);
   const secret = { own: EAST, peer: parsePublicKey(one.toString('base64')) };
   probes.hold([{ id: 'far', ends: [loopback(7)], secret }]);
-  t.is(probes.ask('far', { kind: 'small' }), undefined);
+  t.false(probes.ask('far', { sequence: 1, kind: 'small' }));
 });
 
 test('Probes.attend() hears a far kernel refuse, and its daemon back', async (t) => {
@@ -418,14 +418,14 @@ test('Probes.attend() hears a far kernel refuse, and its daemon back', async (t)
   near.probes.hold([{ id: 'far', ends: [ends], secret }]);
   await delay(50);
   near.probes.attend('far', true);
-  near.probes.ask('far', { kind: 'small' });
+  near.probes.ask('far', { sequence: 1, kind: 'small' });
   t.true(await until(() => near.heard.refused > 0));
   const far = open(t);
   far.probes.hold([{ id: 'near', ends: [turned(ends)], secret: { own: WEST, peer: EAST.publicKey } }]);
-  t.truthy(await answerOf(near, 'far', { kind: 'small' }));
+  t.truthy(await answerOf(near, 'far', { sequence: 1, kind: 'small' }));
   near.heard.refused = 0;
   far.probes[Symbol.dispose]();
-  near.probes.ask('far', { kind: 'small' });
+  near.probes.ask('far', { sequence: 1, kind: 'small' });
   await delay(50);
   t.is(near.heard.refused, 0, 'the shared socket does not hear it');
 });
@@ -433,17 +433,22 @@ test('Probes.attend() hears a far kernel refuse, and its daemon back', async (t)
 test('Probes.hold() forgets a far end with another key or address, and keeps one that is the same', async (t) => {
   const { near } = pair(t, 9);
   const secret = { own: EAST, peer: WEST.publicKey };
-  const sequence = (): number => near.probes.ask('far', { kind: 'small' }) ?? 0;
-  t.is(sequence(), 1);
-  near.probes.hold([{ id: 'far', ends: [loopback(9)], secret: { ...secret } }]);
-  t.is(sequence(), 2);
-  near.probes.hold([{ id: 'far', ends: [loopback(9)], secret: { own: EAST, peer: EDGE.publicKey } }]);
-  t.is(sequence(), 1);
-  near.probes.hold([{ id: 'far', ends: [loopback(10)], secret }]);
-  t.is(sequence(), 1);
-  near.probes.hold([]);
-  t.is(near.probes.ask('far', { kind: 'small' }), undefined);
-  await delay(0);
+  t.truthy(await answerOf(near, 'far', { sequence: 1, kind: 'small' }));
+  const holds = async (...peers: Parameters<Probes<string>['hold']>[0]): Promise<boolean> => {
+    const before = near.heard.answers.length;
+    near.probes.ask('far', { sequence: 1, kind: 'small' });
+    near.probes.hold(peers);
+    await delay(50);
+    return near.heard.answers.length > before;
+  };
+  const same = { id: 'far', ends: [loopback(9)], secret };
+  t.true(await holds({ ...same, ends: [loopback(9)], secret: { ...secret } }));
+  t.false(await holds({ ...same, secret: { own: EAST, peer: EDGE.publicKey } }));
+  t.false(await holds(same), 'of the former key');
+  t.true(await holds(same));
+  t.false(await holds({ ...same, ends: [loopback(10)] }));
+  t.false(await holds());
+  t.false(near.probes.ask('far', { sequence: 1, kind: 'small' }));
 });
 
 test('ProbeSockets says why an address cannot be had, and tries it once a second', async (t) => {

@@ -18,8 +18,6 @@ import type { Arrival } from './sockets.ts';
 export interface Answer<Id> {
   readonly id: Id;
   readonly question: Question;
-  /** What {@link Probes.ask} gave. Transit asks count apart. */
-  readonly sequence: number;
   readonly rttMs: number;
   /** What the far end tells of itself; absent in answers to transit asks. */
   readonly flags?: Flags;
@@ -108,13 +106,13 @@ export class Probes<Id> implements Disposable {
   }
 
   /**
-   * Asks, and gives the number by which its answer is told from others. What could not be sent is not answered.
-   * Undefined: there is nobody of that name, of that family, or with a usable key.
+   * False: there is nobody of that name, of that family, or with a usable key. What the host refuses to send is asked all
+   * the same, and not answered.
    */
-  ask(id: Id, question: Question): number | undefined {
+  ask(id: Id, question: Question): boolean {
     const peer = this.#peers.get(id);
     const way = peer?.wayOf(question);
-    if (peer === undefined || way === undefined) return undefined;
+    if (peer === undefined || way === undefined) return false;
     const nonce = this.#options.nonce();
     const probe = this.#probe(peer, question, { nonce, local: way.local });
     const bytes = encodeProbe(probe);
@@ -125,7 +123,7 @@ export class Probes<Id> implements Disposable {
     this.#questions.add(nonce, { peer, question, sequence, length, way, seal, at: this.#options.now() });
     const inquiry = isTransit ? undefined : this.#inquiries.get(id);
     if (inquiry?.send(bytes) !== true) this.#sockets.send(way.local, way.remote, bytes);
-    return sequence;
+    return true;
   }
 
   /** Whether this path is asked by a socket of its own, which hears a far kernel refuse. It ends with the next answer. */
@@ -193,12 +191,12 @@ export class Probes<Id> implements Disposable {
   #answer(probe: Probe, { bytes, local, from }: Arrival): Ignored | undefined {
     const asked = this.#questions.get(probe.nonce);
     if (asked === undefined || !isAnswer(asked, probe, { local, from })) return 'unasked';
-    const { peer, question, sequence, at } = asked;
+    const { peer, question, at } = asked;
     if (this.#peers.get(peer.id) !== peer) return 'unasked';
     if (!isProven(asked, bytes)) return 'forged';
     this.#questions.close(probe.nonce);
     if (question.kind !== 'transit') this.attend(peer.id, false);
-    const answer = { id: peer.id, question, sequence, rttMs: this.#options.now() - at };
+    const answer = { id: peer.id, question, rttMs: this.#options.now() - at };
     if (question.kind === 'transit') this.#options.onAnswer(answer);
     else {
       const { flags, reach } = probe;

@@ -3,13 +3,18 @@
 import type { Peer, Way } from './peer.ts';
 
 /** What is asked, and so what its answer proves. */
-export type Question =
+export type Question = {
+  /** The caller's number for it, which stays here: the answer is handed on with its question. */
+  readonly sequence: number;
+} &
   /** The path lives. As short as can be; on a link with room for the answer's bitmap. */
-  | { readonly kind: 'small' }
-  /** The path carries IP packets of this many bytes. Never more than its device's MTU: the kernel would cut them. */
-  | { readonly kind: 'full'; readonly size: number }
-  /** The far gateway forwards to this fabric address of a worker behind it. */
-  | { readonly kind: 'transit'; readonly to: string; readonly size?: number };
+  (
+    | { readonly kind: 'small' }
+    /** The path carries IP packets of this many bytes. Never more than its device's MTU: the kernel would cut them. */
+    | { readonly kind: 'full'; readonly size: number }
+    /** The far gateway forwards to this fabric address of a worker behind it. */
+    | { readonly kind: 'transit'; readonly to: string; readonly size?: number }
+  );
 
 export interface Asked<Id> {
   readonly peer: Peer<Id>;
