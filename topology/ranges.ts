@@ -97,11 +97,12 @@ const STRENGTH: Readonly<Record<Claim, number>> = { own: 0, pod: 1, service: 2 }
 
 /** One cluster's stay in the order of their numbers. */
 function byStrength(a: Range, b: Range): number {
-  return STRENGTH[a.kind] - STRENGTH[b.kind] || byAge(a.owner, b.owner);
+  const order = STRENGTH[a.kind] - STRENGTH[b.kind];
+  if (order !== 0 || a.owner === undefined || b.owner === undefined) return order;
+  return byAge(a.owner, b.owner);
 }
 
 /** The older first: the one with the lower index. Two with one index go by their ids, so that a restart changes nothing. */
-export function byAge(a: RemoteCluster | undefined, b: RemoteCluster | undefined): number {
-  const [idA, idB] = [a?.id ?? '', b?.id ?? ''];
-  return (a?.index ?? 0) - (b?.index ?? 0) || (idA < idB ? -1 : idA > idB ? 1 : 0);
+export function byAge(a: RemoteCluster, b: RemoteCluster): number {
+  return a.index - b.index || Number(a.id > b.id) - Number(a.id < b.id);
 }
