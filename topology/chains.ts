@@ -19,13 +19,21 @@ import type { PerFamily } from './standpoint.ts';
 /** What the chains have to know of the host. */
 export interface Ground {
   readonly fabric: FabricPrefixes;
+  /** The cluster's pods and this node's, as nft compares an address with them: a prefix, or a set's name. */
+  readonly own: PerFamily<string>;
+  readonly here: PerFamily<string>;
   /** Match of the interfaces that fabric packets may not come in by. */
   readonly notFabric: PerFamily<string>;
   readonly uplink: string;
   /** Families whose packets with foreign addresses are encapsulated on the cluster's link. */
   readonly encapsulated: readonly Family[];
-  /** First and last own WireGuard port; absent on workers. */
-  readonly ports?: readonly [number, number];
+  /** Absent on workers: they have neither tunnels nor siblings. */
+  readonly gateway?: {
+    /** First and last own WireGuard port. */
+    readonly ports: readonly [number, number];
+    /** Whether there are any. */
+    readonly siblings: boolean;
+  };
   readonly source: PerFamily<Address | undefined>;
 }
 
@@ -36,7 +44,6 @@ export const COUNTERS = [
   'bad_source',
   'bad_dest',
   'outer_toobig',
-  'untracked',
 ] as const;
 
 const IP = { 4: 'ip', 6: 'ip6' } as const;
@@ -45,120 +52,175 @@ const UNREACHABLE = {
   6: 'icmpv6 type destination-unreachable',
 } as const;
 const FROM_TUNNEL = `iifgroup ${TUNNEL_GROUP}`;
+const TO_6 = 'meta nfproto ipv6 goto';
+/** MARK_FABRIC and MARK_SIBLING have this bit, MARK_OUTER has not. */
+const MARK_CAME = MARK_FABRIC & MARK_SIBLING;
 
+/**
+ * Every packet of the host passes here, so the order is by cost: an address is compared with a prefix five times as
+ * fast as it is looked up in a set of prefixes, and none is looked up before what is cheap has failed to decide.
+ */
 export function chains(ground: Ground): string[] {
+  const { gateway } = ground;
   return [
-    chain('raw', 'filter hook prerouting priority raw', [
-      ...marks(),
-      ...destinations(ground),
-      ...outer(ground),
-      ...untracked(ground),
-    ]),
-    chain('probes', undefined, [
+    ...raw(ground),
+    ...input(ground),
+    ...forward(ground),
+    chain('probes', [
       `udp dport ${PROBE_PORT} accept`,
       `udp sport ${PROBE_PORT} accept`,
       'meta l4proto { icmp, icmpv6 } accept',
     ]),
-    chain('input', 'filter hook input priority filter - 10', input(ground)),
-    chain('forward', 'filter hook forward priority filter - 10', forward(ground)),
     // Kernel WireGuard sets no DF on outer packets: then the path would cut them, and a full-size probe would pass.
-    chain('output', 'filter hook output priority mangle', [
-      `${marked(MARK_OUTER)} ip version 4 ip frag-off set 0x4000`,
-    ]),
-    // VXLAN looks its outer packet's route up with the inner packet's mark: cleared before that.
-    chain('post', 'filter hook postrouting priority mangle', [
-      `${marked(MARK_FABRIC, MARK_SIBLING)} ${setMark(0)}`,
-    ]),
+    ...(gateway === undefined
+      ? []
+      : [base('output', 'filter hook output priority mangle', [`${OUTER} ip frag-off set 0x4000`])]),
     // Takes the binding before any masquerade at 100.
-    chain('keep', 'nat hook postrouting priority srcnat - 1', keep(ground)),
+    base('keep', 'nat hook postrouting priority srcnat - 1', keep(ground)),
   ];
 }
 
-/** Where a packet came from, said once, for the routing rules. */
-function marks(): string[] {
-  return [`${FROM_TUNNEL} ${setMark(MARK_FABRIC)}`, `iifname "${SIBLING_DEVICE}" ${setMark(MARK_SIBLING)}`];
+const OUTER = `meta mark & ${hex(MARK_MASK)} == ${hex(MARK_OUTER)}`;
+const FROM_SIBLING = `meta mark & ${hex(MARK_MASK)} == ${hex(MARK_SIBLING)}`;
+
+/** Where a packet came from is said here, once, for the routing rules; and which flows only half pass this host. */
+function raw(ground: Ground): string[] {
+  const { gateway } = ground;
+  const sibling = `iifname "${SIBLING_DEVICE}" ${setMark(MARK_SIBLING)}`;
+  return [
+    base('raw', 'filter hook prerouting priority raw', [
+      ...(gateway === undefined ? [] : [`${FROM_TUNNEL} goto tunnel`]),
+      ...(gateway?.siblings === true ? [sibling] : []),
+      `${TO_6} raw6`,
+      ...untracked(ground, 4),
+    ]),
+    chain('raw6', untracked(ground, 6)),
+    ...(gateway === undefined ? [] : tunnel(ground)),
+    ...both((ip, family) => {
+      const block = blockOf(ground.fabric, family);
+      // Nobody but the fabric is spoken to from a fabric address.
+      return [
+        chain(`fabric${family}`, [`${ip} daddr != ${block} ${drop('bad_fabric_fwd')}`, 'notrack accept']),
+      ];
+    }),
+  ];
+}
+
+/** Half of a flow may pass here, and kube-proxy drops what conntrack then calls invalid. This node's own is tracked: it sees both halves. */
+function untracked({ fabric, own, here }: Ground, family: Family): string[] {
+  const ip = IP[family];
+  const passes = (mine: string, theirs: string): string =>
+    `${ip} ${mine} ${own[family]} ${ip} ${mine} != ${here[family]} ${ip} ${theirs} @far${family} notrack accept`;
+  return [
+    passes('saddr', 'daddr'),
+    passes('daddr', 'saddr'),
+    `${ip} saddr ${blockOf(fabric, family)} goto fabric${family}`,
+  ];
 }
 
 /**
  * A tunnel leads to pods and fabric only: neither to other clusters nor to the node's other addresses (kubelet, ssh).
- * Here and not in input: there a reply to a translated flow already carries the LAN address that it began with.
+ * Here and not in input: there a reply to a translated flow already carries the LAN address that it began with. Whom
+ * the source belongs to, WireGuard's allowed IPs have said.
  */
-function destinations({ fabric }: Ground): string[] {
-  return both((ip, family) => [
-    `${FROM_TUNNEL} ${ip} daddr != @own${family} ${ip} daddr != ${blockOf(fabric, family)} ${drop('bad_dest')}`,
-  ]);
+function tunnel({ fabric, own, here }: Ground): string[] {
+  const rules = (family: Family): string[] => {
+    const [ip, block] = [IP[family], blockOf(fabric, family)];
+    const passing = `${ip} daddr ${own[family]} ${ip} daddr != ${here[family]} ${ip} saddr != ${block}`;
+    return [
+      `${passing} notrack accept`,
+      `${ip} saddr ${block} goto fabric${family}`,
+      `${ip} daddr ${own[family]} accept`,
+      `${ip} daddr ${block} accept`,
+      drop('bad_dest'),
+    ];
+  };
+  return [
+    chain('tunnel', [setMark(MARK_FABRIC), `${TO_6} tunnel6`, ...rules(4)]),
+    chain('tunnel6', rules(6)),
+  ];
 }
 
-/**
- * Encapsulated packets from own nodes only. And no "too big" about own tunnels' outer packets: were it believed, the
- * kernel would cut them from then on, and full-size probes would lie.
- */
-function outer({ ports }: Ground): string[] {
-  const vxlan = both((ip, family) => [
-    `udp dport ${VXLAN_PORT} fib daddr type local ${ip} saddr != @nodes${family} ${drop('bad_vxlan')}`,
-  ]);
-  if (ports === undefined) return vxlan;
-  const range = ports.join('-');
+/** What is for this host itself: encapsulated packets from own nodes only, from a sibling nothing. */
+function input({ fabric, notFabric, gateway }: Ground): string[] {
+  return [
+    base('input', 'filter hook input priority filter - 10', [
+      ...both((ip, family) => [`${ip} daddr ${blockOf(fabric, family)} goto answer${family}`]),
+      ...(gateway?.siblings === true ? [`${FROM_SIBLING} ${drop('bad_dest')}`] : []),
+      `udp dport ${VXLAN_PORT} goto vxlan`,
+      ...(gateway === undefined ? [] : tooBig(gateway.ports)),
+    ]),
+    // A fabric address is for probes, and for those that came by the fabric.
+    ...both((_, family) => [
+      chain(`answer${family}`, [
+        // A far kernel that refuses a probe proves its tunnel; a refusal that this host makes itself (a REJECT) proves nothing.
+        `iifname "lo" ${UNREACHABLE[family]} ${drop('bad_fabric_in')}`,
+        'iifname "lo" accept',
+        `${notFabric[family]} ${drop('bad_fabric_in')}`,
+        'jump probes',
+        drop('bad_fabric_in'),
+      ]),
+    ]),
+    chain(
+      'vxlan',
+      both((ip, family) => [`${ip} saddr != @nodes${family} ${drop('bad_vxlan')}`]),
+    ),
+  ];
+}
+
+/** No "too big" about own tunnels' outer packets: were it believed, the kernel would cut them from then on, and full-size probes would lie. */
+function tooBig([first, last]: readonly [number, number]): string[] {
+  const range = `${first}-${last}`;
   // Offsets of the quoted packet's protocol and source port, in bits from the ICMP header on.
   return [
-    ...vxlan,
     `icmp type destination-unreachable icmp code frag-needed @th,136,8 17 @th,224,16 ${range} ${drop('outer_toobig')}`,
     `icmpv6 type packet-too-big @th,112,8 17 @th,384,16 ${range} ${drop('outer_toobig')}`,
   ];
 }
 
-/** Half of a flow may pass here, and kube-proxy drops what conntrack then calls invalid. This node's own is tracked: it sees both halves. */
-function untracked({ fabric }: Ground): string[] {
-  return both((ip, family) => [
-    `${ip} saddr ${blockOf(fabric, family)} notrack`,
-    `${ip} saddr @far${family} ${ip} daddr @own${family} ${ip} daddr != @here${family} counter name untracked notrack`,
-    `${ip} saddr @own${family} ${ip} daddr @far${family} ${ip} saddr != @here${family} counter name untracked notrack`,
-  ]);
-}
-
-/** A fabric address is for probes, and for those that came by the fabric. On the sibling link nothing is for us. */
-function input({ fabric, notFabric }: Ground): string[] {
+function forward(ground: Ground): string[] {
+  const { fabric, gateway } = ground;
   return [
-    // A far kernel that refuses a probe proves its tunnel; a refusal that this host makes itself (a REJECT) proves nothing.
-    ...both((ip, family) => [
-      `iifname "lo" ${ip} daddr ${blockOf(fabric, family)} ${UNREACHABLE[family]} ${drop('bad_fabric_in')}`,
+    base('forward', 'filter hook forward priority filter - 10', [
+      // It is routed now. VXLAN looks its outer packet's route up with the inner packet's mark: cleared before that.
+      ...(gateway === undefined ? [] : [`meta mark & ${hex(MARK_CAME)} != 0 ${setMark(0)}`]),
+      `${TO_6} forward6`,
+      ...forwarded(ground, 4),
     ]),
-    'iifname "lo" accept',
-    ...both((ip, family) => {
-      const toFabric = `${ip} daddr ${blockOf(fabric, family)}`;
-      return [
-        `${toFabric} ${notFabric[family]} ${drop('bad_fabric_in')}`,
-        `${toFabric} jump probes`,
-        `${toFabric} ${drop('bad_fabric_in')}`,
-      ];
-    }),
-    `iifname "${SIBLING_DEVICE}" ${drop('bad_dest')}`,
+    chain('forward6', forwarded(ground, 6)),
+    ...(gateway === undefined
+      ? []
+      : both((ip, family) => [chain(`transit${family}`, transit(ip, blockOf(fabric, family)))])),
   ];
 }
 
-function forward({ fabric, uplink, encapsulated }: Ground): string[] {
+/** Who may send to other clusters. The other direction is WireGuard's: its allowed IPs hold each cluster to its own sources. */
+function forwarded({ fabric, own, uplink, encapsulated, gateway }: Ground, family: Family): string[] {
+  const [ip, far, bare] = [IP[family], `@far${family}`, `iifname "${uplink}"`];
   return [
     // Where far packets are encapsulated, none has business on the bare link.
-    ...encapsulated.flatMap((family) => [
-      `iifname "${uplink}" ${IP[family]} saddr @far${family} ${drop('bad_source')}`,
-      `iifname "${uplink}" ${IP[family]} daddr @far${family} ${drop('bad_source')}`,
-    ]),
-    // The other direction is WireGuard's: its allowed IPs hold each cluster to its own sources.
-    ...both((ip, family) => [`${ip} daddr @far${family} ${ip} saddr != @own${family} ${drop('bad_source')}`]),
-    ...both((ip, family) => transit(ip, blockOf(fabric, family))),
-    ...both((ip, family) => [
-      `${ip} daddr @far${family} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu`,
-    ]),
+    ...(encapsulated.includes(family)
+      ? [
+          `${bare} ${ip} saddr ${far} ${drop('bad_source')}`,
+          `${bare} ${ip} daddr ${far} ${drop('bad_source')}`,
+        ]
+      : []),
+    `${ip} daddr ${own[family]} accept`,
+    // Behind a worker there is no fabric.
+    `${ip} daddr ${blockOf(fabric, family)} ${gateway === undefined ? drop('bad_fabric_fwd') : `goto transit${family}`}`,
+    `${ip} saddr != ${own[family]} ${ip} daddr ${far} ${drop('bad_source')}`,
+    `tcp flags & (syn | rst) == syn ${ip} daddr ${far} tcp option maxseg size set rt mtu`,
   ];
 }
 
 /** Fabric packets pass as transit probes only: from a tunnel to a worker, or back. */
 function transit(ip: string, block: string): string[] {
+  const end = drop('bad_fabric_fwd');
   return [
-    `${ip} daddr ${block} ${ip} saddr != ${block} ${drop('bad_fabric_fwd')}`,
-    `${ip} daddr ${block} iifgroup != ${TUNNEL_GROUP} oifgroup != ${TUNNEL_GROUP} ${drop('bad_fabric_fwd')}`,
-    `${ip} saddr ${block} ${ip} daddr ${block} jump probes`,
-    `${ip} saddr ${block} ${drop('bad_fabric_fwd')}`,
+    `${ip} saddr != ${block} ${end}`,
+    `iifgroup != ${TUNNEL_GROUP} oifgroup != ${TUNNEL_GROUP} ${end}`,
+    'jump probes',
+    end,
   ];
 }
 
@@ -166,10 +228,10 @@ function transit(ip: string, block: string): string[] {
  * Pods keep their address whatever masquerade comes after. A host-network process chose its source before a service
  * address was translated: it gets the address that the far end accepts.
  */
-function keep({ source }: Ground): string[] {
+function keep({ own, source }: Ground): string[] {
   return [
     ...both((ip, family) => [
-      `${ip} saddr @own${family} ${ip} daddr @far${family} snat ${ip} to ${ip} saddr`,
+      `${ip} saddr ${own[family]} ${ip} daddr @far${family} snat ${ip} to ${ip} saddr`,
     ]),
     ...both((ip, family) => {
       const address = source[family];
@@ -186,11 +248,6 @@ function drop(counter: (typeof COUNTERS)[number]): string {
   return `counter name ${counter} drop`;
 }
 
-function marked(...values: readonly number[]): string {
-  const [first, ...rest] = values.map(hex);
-  return `meta mark & ${hex(MARK_MASK)} == ${rest.length === 0 ? first : `{ ${[first, ...rest].join(', ')} }`}`;
-}
-
 /** Sets our two bits and leaves the others alone. */
 function setMark(value: number): string {
   const others = hex(~MARK_MASK >>> 0);
@@ -201,7 +258,10 @@ function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }
 
-function chain(name: string, hook: string | undefined, rules: readonly string[]): string {
-  const lines = hook === undefined ? rules : [`type ${hook};`, ...rules];
+function base(name: string, hook: string, rules: readonly string[]): string {
+  return chain(name, [`type ${hook};`, ...rules]);
+}
+
+function chain(name: string, lines: readonly string[]): string {
   return [`chain ${name} {`, ...lines.map((line) => `  ${line}`), '}'].join('\n');
 }
