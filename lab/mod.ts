@@ -4,6 +4,18 @@
 export { Capture } from './capture.ts';
 export type { CaptureOptions } from './capture.ts';
 export { linkDown, linkUp, setMtu } from './faults.ts';
+export { killDaemon, restartDaemon, upgradeDaemon, withoutBroker } from './faults/daemons.ts';
+export { faultOf, together } from './faults/fault.ts';
+export type { Fault } from './faults/fault.ts';
+export { flap } from './faults/flap.ts';
+export type { Flapping, FlapOptions } from './faults/flap.ts';
+export { cutWorkers, dropForwarded, forwardingOff } from './faults/gray.ts';
+export { findFaults } from './faults/left.ts';
+export { starve } from './faults/load.ts';
+export { freeze, killNode, unplug } from './faults/nodes.ts';
+export { blackHole, dropLarge, forbidUdp, isolate, lose } from './faults/paths.ts';
+export type { PathOptions, UnderlayPath } from './faults/paths.ts';
+export { deleteDevice, killWireGuard, tunnelDevices } from './faults/tunnels.ts';
 export { Home, labNames, namespacesOf, netnsName } from './home.ts';
 export { Lab, LabPlace } from './lab.ts';
 export type { ProcessFilter, UpOptions } from './lab.ts';
@@ -15,6 +27,7 @@ export type { MatrixOptions, MatrixPair } from './matrix.ts';
 export type { LabProcess, StartOptions } from './processes.ts';
 export {
   createClusterset,
+  expectDaemons,
   issueToken,
   joinSite,
   leaveSite,
@@ -30,3 +43,9 @@ export type { Scenario, ScenarioInput, SiteScenario } from './scenario.ts';
 export { siteDocument } from './site-files.ts';
 export { measureThroughput } from './throughput.ts';
 export type { Throughput, ThroughputOptions } from './throughput.ts';
+export { analyse } from './traffic/analyse.ts';
+export type { Analysis, ConnectionCount, FlowCount, Window } from './traffic/analyse.ts';
+export { now } from './traffic/clock.ts';
+export type { Trace } from './traffic/trace.ts';
+export { Traffic } from './traffic/traffic.ts';
+export type { TrafficOptions } from './traffic/traffic.ts';
