@@ -143,6 +143,11 @@ export class Detector {
     return this.#roll.get(id)?.path.state === 'up';
   }
 
+  /** Asks lost in a row. */
+  misses(id: string): number {
+    return this.#roll.get(id)?.path.misses ?? 0;
+  }
+
   report(id: string): PathReport | undefined {
     const watched = this.#roll.get(id);
     return watched && reportOf(watched);

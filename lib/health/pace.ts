@@ -42,8 +42,8 @@ const YOUNG_MS = 250;
 const YOUTH_MS = 10_000;
 /** Kernels refuse once a second (icmp_ratelimit): an ask less than that after another would look lost. */
 const REFUSED_MS = 1100;
-/** Losses in a tally after which a path that answers is asked at doubt's pace: either they go on, or they soon are past. */
-const SUSPICIOUS = 2;
+/** It has lost one of its last 32, ms: at this pace either more come soon, or the one is soon forgotten. */
+const SUSPICIOUS_MS = 40;
 
 /** A path's pace. Spread it with {@link spread}. */
 export function paceOf(path: Path, around: Surroundings): Pace {
@@ -59,7 +59,7 @@ export function paceOf(path: Path, around: Surroundings): Pace {
 
 function paceUp(path: Path, { hasTraffic, isDoubtful, isSizing }: Surroundings, urgency: Urgency): Pace {
   if (isDoubted(path)) return { ms: DOUBT_MS, urgency: hasTraffic ? 0 : 2 };
-  if (lostCount(path.tally) >= SUSPICIOUS) return { ms: DOUBT_MS, urgency };
+  if (lostCount(path.tally) > 0) return { ms: SUSPICIOUS_MS, urgency };
   return hasTraffic || isDoubtful || isSizing ? { ms: BUSY_MS, urgency } : { ms: IDLE_MS, urgency: 3 };
 }
 

@@ -11,7 +11,7 @@ import { patienceMs, sampled } from './rtt.ts';
 import type { Rtt } from './rtt.ts';
 import { nextState } from './state.ts';
 import type { PathEvent, PathState } from './state.ts';
-import { TALLY_SIZE, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
+import { TALLY_SIZE, drifted, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
 import type { Tally } from './tally.ts';
 
 /** Whether a speaker's own asks are answered, as it says in each ask and answer. */
@@ -45,6 +45,8 @@ export interface Path {
   /** Asks after that one that count as lost: unanswered in a row. */
   readonly misses: number;
   readonly tally: Tally;
+  /** Share of asks lost in the long run, 0 to 1. */
+  readonly lossRate: number;
   readonly rtt?: Rtt;
   /** What the far end says of its own asks. */
   readonly farHears: Hears;
@@ -86,6 +88,7 @@ export function newPath(now: number, isProven: boolean): Path {
     answered: 0,
     misses: 0,
     tally: newTally(0),
+    lossRate: 0,
     farHears: 'unknown',
     damping: UNDAMPED,
   };
@@ -119,6 +122,7 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
     answered: last,
     misses: lostAfter(tally, last),
     tally,
+    lossRate: drifted(path.lossRate, false),
     farHears,
     ...(wasAsleep(late, ask.at) ? {} : { rtt: sampled(path.rtt, now - ask.at) }),
   };
@@ -146,13 +150,16 @@ export function heard(path: Path, hears: Hears, moment: Moment): Path {
 export function expired(path: Path, moment: Moment): Path {
   const lost = overdue(path.asks, moment.now, moment.late);
   if (lost.length === 0) return path;
-  let { tally } = path;
-  for (const { sequence } of lost) tally = judge(tally, sequence, true);
+  let { tally, lossRate } = path;
+  for (const { sequence } of lost) {
+    tally = judge(tally, sequence, true);
+    lossRate = drifted(lossRate, true);
+  }
   const misses = path.misses + lost.filter(({ sequence }) => sequence > path.answered).length;
   const asks = path.asks.map((ask) => (lost.includes(ask) ? { ...ask, isLost: true } : ask));
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
-  const next: Path = { ...rest, asks, tally, misses, ...(isUnbroken ? { run } : {}) };
+  const next: Path = { ...rest, asks, tally, lossRate, misses, ...(isUnbroken ? { run } : {}) };
   return misses >= missLimit(path) ? moved(next, 'silence', moment) : next;
 }
 

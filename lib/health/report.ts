@@ -19,6 +19,8 @@ export interface PathReport {
   readonly misses: number;
   /** Lost of the last `of` asks, at most 32. */
   readonly loss: { readonly lost: number; readonly of: number };
+  /** Share of asks lost in the long run, 0 to 1. */
+  readonly lossRate: number;
   /** Smoothed. Absent: no answer yet. */
   readonly rttMs?: number;
   readonly jitterMs?: number;
@@ -35,7 +37,7 @@ export interface PathReport {
 }
 
 export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
-  const { state, since, misses, farHears, rtt, refusedSince, tally } = path;
+  const { state, since, misses, farHears, rtt, refusedSince, tally, lossRate } = path;
   return {
     id: spec.id,
     neighbour: spec.neighbour,
@@ -43,6 +45,7 @@ export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
     since,
     misses,
     loss: { lost: lostCount(tally), of: tallied(tally) },
+    lossRate,
     ...(rtt === undefined ? {} : { rttMs: rtt.smoothMs, jitterMs: rtt.variationMs }),
     ...(mtu === undefined ? {} : { mtu: mtu.size }),
     isSizing: mtu !== undefined && mtu.phase !== 'complete',

@@ -47,6 +47,14 @@ export function tallied({ after, newest }: Tally): number {
   return Math.min(newest - after, TALLY_SIZE);
 }
 
+/** What one ask weighs in the long run: the last 64, three seconds of traffic, weigh most of it. */
+const GAIN = 1 / 64;
+
+/** The share of asks that is lost in the long run, after one more. */
+export function drifted(rate: number, isLost: boolean): number {
+  return rate + GAIN * ((isLost ? 1 : 0) - rate);
+}
+
 function bitsOf(word: number): number {
   let count = 0;
   for (let rest = word >>> 0; rest !== 0; rest = (rest & (rest - 1)) >>> 0) count += 1;

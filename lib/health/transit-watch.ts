@@ -60,6 +60,10 @@ const BUSY_MS = 250;
 const IDLE_MS = 5000;
 /** How long one that does not forward is asked at the busy pace. */
 const RECENT_MS = 180_000;
+/** Rounds without an answer after which a cluster is taken for one in which no node answers. */
+const PATIENCE = 8;
+/** Milliseconds after which a round that the budget had nothing left for is tried again. */
+const BACKLOG_MS = 20;
 
 /**
  * Driven like a detector: `watch`, `traffic`, then `step` at each `wakeAt`, and `answered` between. Asks for one node a round, the
@@ -105,7 +109,8 @@ export class TransitWatch {
       if (watched.isGone) continue;
       const evidence = this.#evidence(watched, now);
       changes.push(...this.#update(watched, roundExpired(watched.transit, evidence), evidence));
-      if (watched.dueAt <= now) asks.push(...this.#ask(watched, evidence));
+      if (watched.dueAt <= now && watched.transit.round === undefined)
+        asks.push(...this.#ask(watched, evidence));
       this.#arm(watched);
     }
     this.#planned = this.#wheel.next();
@@ -138,7 +143,7 @@ export class TransitWatch {
     const members = this.#clusters.get(spec.cluster) ?? new Set();
     this.#clusters.set(spec.cluster, members.add(watched));
     this.#watched.set(spec.id, watched);
-    this.#press(watched, now);
+    this.#arm(watched);
   }
 
   #end(watched: Watched): void {
@@ -172,14 +177,19 @@ export class TransitWatch {
   #ask(watched: Watched, { now, isReachable }: Evidence): readonly TransitAsk[] {
     const { spec } = watched;
     watched.dueAt = now + this.#pace(watched, now) * (0.9 + 0.1 * this.#options.random());
-    const asks = isReachable ? this.#asked(watched, now) : [];
-    if (asks.length > 0) watched.transit = roundAsked(watched.transit, now);
+    if (!isReachable) return [];
+    const responders = this.#affordable(watched, now);
+    if (responders.length === 0) {
+      watched.dueAt = now + BACKLOG_MS;
+      return [];
+    }
+    watched.transit = roundAsked(watched.transit, now);
     const { sequence } = watched.transit;
-    return asks.map((responder) => ({ gateway: spec.id, responder, sequence }));
+    return responders.map((responder) => ({ gateway: spec.id, responder, sequence }));
   }
 
   /** As many as the budget has left. */
-  #asked({ spec, transit }: Watched, now: number): readonly number[] {
+  #affordable({ spec, transit }: Watched, now: number): readonly number[] {
     const all = Array.from({ length: spec.responders }, (_, index) => index + 1);
     const { misses, responder } = transit;
     const wanted = misses === 0 && responder !== undefined ? [responder] : all;
@@ -187,7 +197,8 @@ export class TransitWatch {
   }
 
   #pace({ spec, transit }: Watched, now: number): number {
-    const isDoubted = transit.verdict === 'no' ? now - transit.since < RECENT_MS : transit.misses > 0;
+    const { verdict, since, misses } = transit;
+    const isDoubted = verdict === 'no' ? now - since < RECENT_MS : misses > 0 && misses <= PATIENCE;
     return isDoubted || this.#busy.has(spec.cluster) ? BUSY_MS : IDLE_MS;
   }
 
@@ -203,8 +214,8 @@ export class TransitWatch {
   }
 
   #arm(watched: Watched): void {
+    // One round at a time: the next would take the place of one that may still be answered.
     const { round } = watched.transit;
-    const overdueAt = round === undefined ? Infinity : deadline(this.#late, round);
-    this.#wheel.put(watched, Math.min(watched.dueAt, overdueAt));
+    this.#wheel.put(watched, round === undefined ? watched.dueAt : deadline(this.#late, round));
   }
 }
