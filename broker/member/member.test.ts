@@ -237,6 +237,13 @@ test.serial('openMember() works from its disk when the broker is gone for its wh
   const { bed, east, west, edge } = await threeClusters(t);
   await east.close();
   await bed.stop();
+  const credentials = join(bed.dir, 'east/secrets/user.creds');
+  const text = await readFile(credentials);
+  await writeFile(credentials, '');
+  await t.throwsAsync(bed.open(t, 'east'), {
+    message: /secrets": .*credentials.*Restore the directory, or /,
+  });
+  await writeFile(credentials, text);
   const again = await bed.open(t, 'east');
   t.is(again.sees, 'east east:41001 edge edge:43001 west west:42001');
   await again.publish(41_002);

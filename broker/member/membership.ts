@@ -2,6 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseCreds } from '#lib/nats';
 import * as v from 'valibot';
 import type { Root } from '../trust/authority.ts';
 import { pinRoot } from '../trust/authority.ts';
@@ -90,6 +91,8 @@ export async function loadMembership(secrets: string): Promise<OpenMembership> {
       throw new Error(`${IDENTITY} is not the key that the certificate names`);
     }
     const credentials = await readText(join(secrets, CREDENTIALS));
+    // Read here as well, where what is wrong with them is said together with the directory.
+    parseCreds(credentials);
     return {
       ...membership,
       pinned,
