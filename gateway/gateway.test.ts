@@ -473,6 +473,19 @@ test('Publisher does not remove a file that it knows nothing of while the broker
   t.deepEqual(await files(), []);
 });
 
+test('Publisher writes what is missing while the broker is silent', async (t) => {
+  const { directory, files } = await published(t);
+  let now = 0;
+  const restarted = new Publisher({ directory, now: () => now });
+  const knowledge = { clusterset: CLUSTERSET, remotes: [remote('west', 2, [0])], complete: false };
+  await restarted.publish(knowledge);
+  t.deepEqual(await files(), ['west.yaml']);
+  t.deepEqual((await readSite(directory)).clusterset?.clusters.map(String), ['west']);
+  await rm(join(directory, 'clusters'), { recursive: true });
+  for (now = 1000; now <= 6000; now += 1000) await restarted.publish(knowledge);
+  t.deepEqual(await files(), ['west.yaml']);
+});
+
 test('Publisher that is behind leaves the file of the one that is ahead for a while', async (t) => {
   const { directory, text } = await published(t);
   let now = 0;
