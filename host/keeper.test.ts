@@ -19,7 +19,15 @@ const endpoint = { address: parseAddress('192.0.2.1'), port: 51820 };
 
 function plan(peers: readonly PeerConfig[]): HostPlan {
   const devices = [{ name: 'ist00', lane: 0, listenPort: 51820, fwmark: 0, peers }];
-  return { network: EMPTY_STATE, devices, tunnels: [], conditions: [], remoteCidrs: [] };
+  return {
+    network: EMPTY_STATE,
+    devices,
+    tunnels: [],
+    links: [],
+    echoes: [],
+    conditions: [],
+    remoteCidrs: [],
+  };
 }
 
 /** A kernel that holds nothing but a device without peers, and says what it was asked. */

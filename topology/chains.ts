@@ -2,6 +2,7 @@
 // This module is pure.
 
 import {
+  LINK_DEVICE,
   MARK_FABRIC,
   MARK_MASK,
   MARK_OUTER,
@@ -38,6 +39,7 @@ export interface Ground {
 }
 
 export const COUNTERS = [
+  'bad_link',
   'bad_vxlan',
   'bad_fabric_in',
   'bad_fabric_fwd',
@@ -95,6 +97,12 @@ function raw(ground: Ground): string[] {
       ...untracked(ground, 4),
     ]),
     chain('raw6', untracked(ground, 6)),
+    // Probes and their echoes keep their source whatever masquerade others have for all that leaves.
+    base(
+      'own',
+      'filter hook output priority raw',
+      both((ip, family) => [`${ip} saddr ${blockOf(ground.fabric, family)} notrack`]),
+    ),
     ...(gateway === undefined ? [] : tunnel(ground)),
     ...both((ip, family) => {
       const block = blockOf(ground.fabric, family);
@@ -141,13 +149,14 @@ function tunnel({ fabric, own, here }: Ground): string[] {
   ];
 }
 
-/** What is for this host itself: encapsulated packets from own nodes only, from a sibling nothing. */
+/** What is for this host itself: encapsulated packets and probes from own nodes only, from a sibling nothing but probes. */
 function input({ fabric, notFabric, gateway }: Ground): string[] {
   return [
     base('input', 'filter hook input priority filter - 10', [
       ...both((ip, family) => [`${ip} daddr ${blockOf(fabric, family)} goto answer${family}`]),
-      ...(gateway?.siblings === true ? [`${FROM_SIBLING} ${drop('bad_dest')}`] : []),
+      ...(gateway?.siblings === true ? [`${FROM_SIBLING} goto sibling`] : []),
       `udp dport ${VXLAN_PORT} goto vxlan`,
+      `udp dport ${PROBE_PORT} goto links`,
       ...(gateway === undefined ? [] : tooBig(gateway.ports)),
     ]),
     // A fabric address is for probes, and for those that came by the fabric.
@@ -161,11 +170,22 @@ function input({ fabric, notFabric, gateway }: Ground): string[] {
         drop('bad_fabric_in'),
       ]),
     ]),
+    ...(gateway?.siblings === true ? [sibling()] : []),
+    // Of the own cluster's nodes: those on our devices have been judged with what they came in.
+    chain('links', [
+      `iifname { "lo", "${LINK_DEVICE}" } accept`,
+      ...both((ip, family) => [`${ip} saddr != @nodes${family} ${drop('bad_link')}`]),
+    ]),
     chain(
       'vxlan',
       both((ip, family) => [`${ip} saddr != @nodes${family} ${drop('bad_vxlan')}`]),
     ),
   ];
+}
+
+/** It probes, and its kernel may refuse our probes: all else from a sibling is for other clusters. */
+function sibling(): string {
+  return chain('sibling', [`udp dport ${PROBE_PORT} accept`, `${UNREACHABLE[6]} accept`, drop('bad_dest')]);
 }
 
 /** No "too big" about own tunnels' outer packets: were it believed, the kernel would cut them from then on, and full-size probes would lie. */

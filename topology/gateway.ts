@@ -47,6 +47,7 @@ export function gatewayPerspective(standpoint: Standpoint, self: GatewayNode): P
     siblings: once((mtu) => siblingWays(standpoint, self, mtu)),
   };
   return {
+    echoes: [],
     standing: [
       ...nodePieces(standpoint, []),
       { rules: standpoint.kernel.flatMap(gatewayRules) },

@@ -28,12 +28,26 @@ export interface TunnelPlan {
   readonly remote: readonly Address[];
 }
 
+/** A way to another node of the own cluster, for whoever probes it. */
+export interface LinkPlan {
+  readonly node: string;
+  /** Of a gateway. */
+  readonly ordinal?: number;
+  /** Both ends as sockets take them: link-local ones with their device, `fe80::73:1%ist-link`. */
+  readonly local: string;
+  readonly remote: string;
+}
+
 export interface HostPlan {
   readonly network: NetworkState;
   /** Empty on workers. */
   readonly devices: readonly DevicePlan[];
   /** Empty on workers. */
   readonly tunnels: readonly TunnelPlan[];
+  /** A worker's to its gateways; a gateway's to its workers and siblings. */
+  readonly links: readonly LinkPlan[];
+  /** Own fabric addresses on which this worker answers transit probes. */
+  readonly echoes: readonly Address[];
   /** What the plan could not give, for the operator: condition code and the thing it is about. */
   readonly conditions: readonly Condition[];
   /** CIDRs of all other clusters, each with an unreachable route: what must never leave in the clear. Sorted. */

@@ -15,7 +15,7 @@ import {
 } from '#lib/constants';
 import type { Address, Family } from '#lib/ip';
 import { addressAt, isAddress4, offsetOf, parseAddress, parseCidr } from '#lib/ip';
-import type { Neighbour } from '#lib/linux';
+import type { InterfaceAddress, Neighbour } from '#lib/linux';
 import type { Node } from './fleet.ts';
 import type { Piece } from './piece.ts';
 import { addressOf } from './standpoint.ts';
@@ -79,6 +79,7 @@ function vxlan(standpoint: Standpoint, { device, vni, peers }: Vxlan): Piece {
     links: [{ kind: 'vxlan', name: device, mtu, group: 0, vni, port: VXLAN_PORT, local, mac }],
     addresses: [
       { device, address: parseAddress(LOOSE_ADDRESS), prefix: 32, scope: 'link', deprecated: false },
+      ...ownName(standpoint, device),
     ],
     neighbours: peers.flatMap((peer) => neighboursOf(standpoint, device, peer)),
     sysctls: [[`net.ipv4.conf.${device}.rp_filter`, '2']],
@@ -88,11 +89,18 @@ function vxlan(standpoint: Standpoint, { device, vni, peers }: Vxlan): Piece {
   };
 }
 
-function neighboursOf({ families, outer }: Standpoint, device: string, node: Node): Neighbour[] {
+/** By which others probe it there. */
+function ownName(standpoint: Standpoint, device: string): InterfaceAddress[] {
+  const address = standpoint.kernel.includes(6) ? nameOn(standpoint, standpoint.node, 6) : undefined;
+  return address === undefined ? [] : [{ device, address, prefix: 128, scope: 'link', deprecated: false }];
+}
+
+/** In every family that the kernel has: probes go by names of IPv6 even where no pod has any. */
+function neighboursOf({ kernel, outer }: Standpoint, device: string, node: Node): Neighbour[] {
   const address = addressOf(node, outer);
   if (address === undefined) return [];
   const mac = macOf(address);
-  return families.map((family) => ({ device, address: nameOf(node, address, family), mac, outer: address }));
+  return kernel.map((family) => ({ device, address: nameOf(node, address, family), mac, outer: address }));
 }
 
 function encapsulatedHop(
@@ -101,10 +109,19 @@ function encapsulatedHop(
   family: Family,
   node: Node,
 ): Hop | undefined {
-  const address = addressOf(node, outer);
-  if (address === undefined || addressOf(self, outer) === undefined) return undefined;
-  const via = nameOf(node, address, family);
+  const via = nameOn({ outer }, node, family);
+  if (via === undefined || addressOf(self, outer) === undefined) return undefined;
   return family === 4 ? { device, via, onlink: true } : { device, via };
+}
+
+/** What a node is called on our VXLAN devices; undefined where it cannot be reached by them. */
+export function nameOn(
+  { outer }: Pick<Standpoint, 'outer'>,
+  node: Node,
+  family: Family,
+): Address | undefined {
+  const address = addressOf(node, outer);
+  return address && nameOf(node, address, family);
 }
 
 /**

@@ -15,12 +15,13 @@ export type {
 } from './fleet.ts';
 export { healthText, parseHealth } from './health.ts';
 export type { HealthText } from './health.ts';
-export type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
+export type { DevicePlan, HostPlan, LinkPlan, TunnelPlan } from './host-plan.ts';
 export { mapTree } from './map.ts';
 export type { Tree } from './map.ts';
 export { clusterGroup, slotOf, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
+export { responderAddress } from './probed.ts';
 export { renderPlan } from './render.ts';
 export { clustersTable, gatewaysTable, routesTable, tunnelsTable } from './show.ts';
 export type { ClusterRow, GatewayRow, RouteRow, TunnelRow } from './show.ts';

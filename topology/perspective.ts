@@ -3,7 +3,7 @@
 
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
-import type { Cidr } from '#lib/ip';
+import type { Address, Cidr } from '#lib/ip';
 import { familyOf } from '#lib/ip';
 import type { NexthopGroup, Route } from '#lib/linux';
 import type { Admitted } from './claims.ts';
@@ -25,6 +25,8 @@ export interface View {
 /** A gateway's or a worker's way of looking at the fleet. */
 export interface Perspective {
   readonly standing: readonly Piece[];
+  /** Own fabric addresses on which transit probes are answered. */
+  readonly echoes: readonly Address[];
   /** What an interface needs once any remote has a peer on it. */
   readonly interface: (slot: Slot) => Piece;
   view(remote: Admitted): View;

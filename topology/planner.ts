@@ -12,6 +12,7 @@ import type { Slot } from './nexthops.ts';
 import type { Perspective, View } from './perspective.ts';
 import { createSum, once, sameElements, sum } from './piece.ts';
 import type { Piece, SlottedPeer } from './piece.ts';
+import { linksOf } from './probed.ts';
 import { isGateway, standpointOf } from './standpoint.ts';
 import type { Standpoint } from './standpoint.ts';
 import { deviceName } from './tunnels.ts';
@@ -50,6 +51,7 @@ function plannerFrom(standpoint: Standpoint): (fleet: Fleet, health: Health) => 
   const remotePieces = createMemory(perspective);
   const interfacePiece = once(perspective.interface);
   const sumOfRemotes = createSum();
+  const links = linksOf(standpoint);
 
   return ({ remotes }, health) => {
     const { admitted, far, guarded } = claims(remotes);
@@ -62,6 +64,8 @@ function plannerFrom(standpoint: Standpoint): (fleet: Fleet, health: Health) => 
       network: { ...lists, sysctls: Object.fromEntries(sysctls), nftables: perspective.ruleset(far) },
       devices: [...bySlot].map(([slot, peers]) => deviceOf(standpoint, slot, peers)),
       tunnels,
+      links,
+      echoes: perspective.echoes,
       conditions: distinct(conditions),
       remoteCidrs: guarded,
     };

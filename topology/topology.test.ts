@@ -20,6 +20,7 @@ import {
   healthText,
   parseHealth,
   renderPlan,
+  responderAddress,
   routesTable,
   tunnelsTable,
 } from './mod.ts';
@@ -526,6 +527,41 @@ function assertPair(
   const outside = out.peer.endpoint.port - (gateway.endpoint?.port ?? 0);
   t.is(outside, back.device.listenPort - site.listenPort);
 }
+
+// ---- what has to be probed ---------------------------------------------------------------------------------------
+
+test('plan() names the links between nodes by the device that carries their packets', (t) => {
+  const links = (site: Site, name: string, facts: Partial<Host> = {}): string[] =>
+    planOf(
+      site,
+      [EAST, WEST].filter((each) => each !== site),
+      name,
+      facts,
+    ).links.map(({ node: far, ordinal, local, remote }) => `${far} ${ordinal} ${local} ${remote}`);
+  t.deepEqual(links(EAST, 'worker-1'), [
+    'gw-0 0 203.0.113.101 203.0.113.10',
+    'gw-1 1 203.0.113.101 203.0.113.11',
+  ]);
+  t.deepEqual(links(WEST, 'worker-1'), [
+    'gw-0 0 fe80::73:c0a8:265%ist-link fe80::73:c0a8:20a%ist-link',
+    'gw-1 1 fe80::73:c0a8:265%ist-link fe80::73:c0a8:20b%ist-link',
+  ]);
+  t.deepEqual(links(WEST, 'gw-1'), [
+    'gw-0 0 fe80::73:c0a8:20b%ist-sib fe80::73:c0a8:20a%ist-sib',
+    'worker-1 undefined fe80::73:c0a8:20b%ist-link fe80::73:c0a8:265%ist-link',
+    'worker-2 undefined fe80::73:c0a8:20b%ist-link fe80::73:c0a8:266%ist-link',
+  ]);
+  t.deepEqual(links(WEST, 'worker-1', { families: [4] }).slice(0, 1), ['gw-0 0 192.168.2.101 192.168.2.10']);
+});
+
+test('plan() lets a worker answer at what responderAddress() gives for each of its gateways’ lanes', (t) => {
+  const { echoes } = planOf(EAST, [WEST], 'worker-2');
+  const ends = ['gw-0', 'gw-1'].flatMap((name) =>
+    planOf(EAST, [WEST], name).tunnels.flatMap(({ local }) => local),
+  );
+  t.deepEqual(new Set(echoes), new Set(ends.map((address) => responderAddress(address, 2))));
+  t.deepEqual(planOf(EAST, [WEST], 'gw-0').echoes, []);
+});
 
 // ---- what probes have found --------------------------------------------------------------------------------------
 

@@ -29,9 +29,11 @@ export function workerPerspective(standpoint: Standpoint): Perspective {
   };
   const devices = new Set(families.map((family) => way[family].device));
   const encapsulated = families.some((family) => way[family].kind === 'vxlan');
+  const echoes = responses(standpoint);
   return {
+    echoes,
     standing: [
-      ...nodePieces(standpoint, responses(standpoint)),
+      ...nodePieces(standpoint, echoes),
       { rules: kernel.map(hereRule) },
       encapsulated ? linkDevice(standpoint, gateways) : {},
       // Replies come by whichever gateway their flow chose, so by another way than the kernel would send.

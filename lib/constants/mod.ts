@@ -5,7 +5,7 @@
 export const WIREGUARD_BASE_PORT = 51820;
 /** Ports that one gateway may use from its base on: 8 lanes × 8 remote ordinals. */
 export const WIREGUARD_PORTS = 64;
-/** UDP port of path probes, on fabric addresses only, inside tunnels. Below WireGuard's range so that both read as one block. */
+/** UDP port of path probes: on fabric addresses inside tunnels, and between the nodes of one cluster. Below WireGuard's range so that both read as one block. */
 export const PROBE_PORT = 51800;
 /** VXLAN UDP port between nodes of one cluster. Not IANA's 4789 nor Linux's 8472: CNIs (flannel, Cilium, Calico) use those. */
 export const VXLAN_PORT = 8473;
