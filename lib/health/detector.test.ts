@@ -267,6 +267,10 @@ test('Detector believes a far end that hears nothing of it', (t) => {
   const { detector } = simulation.here;
   const changes = detector.heard(FIRST, 'no', simulation.now);
   t.deepEqual(texts(changes, start), [`path ${FIRST} down: far end does not hear us`]);
+  t.deepEqual(
+    [detector.isUp(FIRST), detector.isSound(FIRST), detector.isSound('west/1#0')],
+    [false, false, true],
+  );
   t.is(detector.hears(FIRST), 'yes', 'it tells of its own asks only: else both would wait for each other');
   simulation.run(1000);
   t.true(detector.isUp(FIRST));

@@ -19,9 +19,9 @@ import type { PathReport } from './report.ts';
 import { Roll } from './roll.ts';
 import {
   count,
+  isKicked,
   isMeasured,
   isSame,
-  isSilent,
   nextLook,
   noteSize,
   noteState,
@@ -88,7 +88,7 @@ export class Detector {
     for (const watched of this.#wheel.take(now)) {
       if (watched.isGone) continue;
       this.#look(watched, now);
-      if (this.#kick(watched, now)) kicks.push(watched.spec.id);
+      if (isKicked(watched, now, this.#random()) && this.#kickBudget.take(now)) kicks.push(watched.spec.id);
       this.#arm(watched);
     }
     const asks = this.#serve(now);
@@ -130,8 +130,8 @@ export class Detector {
 
   /** What the answer to an ask of this path has to say. */
   hears(id: string): Hears {
-    const watched = this.#roll.get(id);
-    return watched === undefined ? 'unknown' : hearsOf(watched.path);
+    const path = this.#roll.get(id)?.path;
+    return path === undefined ? 'unknown' : hearsOf(path);
   }
 
   /** When the next step is due at the latest, on what is known now. */
@@ -141,6 +141,11 @@ export class Detector {
 
   isUp(id: string): boolean {
     return this.#roll.get(id)?.path.state === 'up';
+  }
+
+  /** Up and not in doubt: what a transit watch needs to know of one of a gateway's tunnels. */
+  isSound(id: string): boolean {
+    return this.isUp(id) && this.#roll.get(id)?.path.misses === 0;
   }
 
   /** Asks lost in a row. */
@@ -193,12 +198,6 @@ export class Detector {
     const { mtu } = watched;
     if (mtu?.probe !== undefined) this.#resize(watched, unconfirmed(mtu, watched.path.answered, now), now);
     if (watched.dueAt <= now) this.#queues.push(watched, watchedPace(watched, now).urgency);
-  }
-
-  #kick(watched: Watched, now: number): boolean {
-    if (watched.kickAt > now || !isSilent(watched)) return false;
-    watched.kickAt = now + kickDelayMs(now - watched.path.since, this.#random());
-    return this.#kickBudget.take(now);
   }
 
   #arm(watched: Watched): void {
@@ -287,10 +286,9 @@ export class Detector {
   }
 
   #drain(): readonly PathChange[] {
-    if (this.#changes.length === 0) return NONE;
     const changes = this.#changes;
-    this.#changes = [];
-    return changes;
+    if (changes.length > 0) this.#changes = [];
+    return changes.length > 0 ? changes : NONE;
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { firstDeadline } from './asks.ts';
 import type { StateChange, MtuChange } from './change.ts';
+import { kickDelayMs } from './kick.ts';
 import type { Lateness } from './lateness.ts';
 import { isSizing, newMtu } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
@@ -109,8 +110,15 @@ export function watchedPace({ path, group, mtu }: Watched, now: number): Pace {
   return paceOf(path, { now, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized });
 }
 
-/** Whether its tunnel would be made anew: nothing of it answers, and nothing refuses. */
-export function isSilent({ spec, path }: Watched): boolean {
+/** Whether its tunnel has to be made anew now; if so, the time for the next one is set. */
+export function isKicked(watched: Watched, now: number, random: number): boolean {
+  if (watched.kickAt > now || !isSilent(watched)) return false;
+  watched.kickAt = now + kickDelayMs(now - watched.path.since, random);
+  return true;
+}
+
+/** Nothing of it answers, and nothing refuses. */
+function isSilent({ spec, path }: Watched): boolean {
   return spec.isTunnel === true && path.state !== 'up' && hearsOf(path) === 'no';
 }
 
