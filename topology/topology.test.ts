@@ -559,7 +559,10 @@ test('plan() lets a worker answer at what responderAddress() gives for each of i
   const ends = ['gw-0', 'gw-1'].flatMap((name) =>
     planOf(EAST, [WEST], name).tunnels.flatMap(({ local }) => local),
   );
-  t.deepEqual(echoes.toSorted(), ends.map((address) => responderAddress(address, 2)).toSorted());
+  t.deepEqual(
+    echoes.toSorted(),
+    [...new Set(ends.map((address) => responderAddress(address, 2)))].toSorted(),
+  );
   t.deepEqual(planOf(EAST, [WEST], 'gw-0').echoes, []);
 });
 
