@@ -1,0 +1,54 @@
+// The command line of the emulator.
+// This module is pure.
+
+import { PORTS, ROOT_TAG } from './guest.ts';
+
+/** KVM runs at the machine's speed; software emulation runs everywhere, some ten times slower. */
+export type Accelerator = 'kvm' | 'tcg';
+
+export interface QemuOptions {
+  readonly accelerator: Accelerator;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly image: string;
+  readonly initrd: string;
+  /** Holds the sockets `root`, `stdout`, `stderr` and `status`; what the kernel says goes to `console` there. */
+  readonly directory: string;
+}
+
+/**
+ * In emulation a processor of 2008: Node crashes now and then on the newest one that QEMU 7.2 emulates, and what it does
+ * for AVX costs more than it saves.
+ */
+const PROCESSORS = { kvm: 'max', tcg: 'Nehalem' } as const;
+
+/** No disk, no network, no screen: the root comes through one socket, and three lines of text lead out. */
+export function qemuArgv(options: QemuOptions): readonly [string, ...string[]] {
+  const { accelerator, cpus, memoryMiB } = options;
+  // A comma ends a value unless it is doubled.
+  const at = (name: string): string => `path=${options.directory.replaceAll(',', ',,')}/${name}`;
+  const ports = Object.entries(PORTS).flatMap(([name, nr]) => [
+    ['-chardev', `socket,id=${name},${at(name)}`],
+    ['-device', `virtserialport,bus=serial.0,nr=${nr},chardev=${name},name=${name}`],
+  ]);
+  const pairs = [
+    ['-display', 'none'],
+    ['-machine', `q35,accel=${accelerator},memory-backend=memory`],
+    ['-cpu', PROCESSORS[accelerator]],
+    ['-smp', String(cpus)],
+    // The daemon that shares the root writes straight into the machine's memory.
+    ['-m', `${memoryMiB}M`],
+    ['-object', `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`],
+    ['-chardev', `socket,id=root,${at('root')}`],
+    ['-device', `vhost-user-fs-pci,chardev=root,tag=${ROOT_TAG}`],
+    ['-device', 'virtio-serial-pci,id=serial'],
+    ...ports,
+    ['-chardev', `file,id=console,${at('console')}`],
+    ['-serial', 'chardev:console'],
+    ['-kernel', options.image],
+    ['-initrd', options.initrd],
+    // A panic ends the machine at once. Mitigations guard nobody here, and cost much in emulation.
+    ['-append', 'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off'],
+  ];
+  return ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', ...pairs.flat()];
+}
