@@ -1,4 +1,5 @@
 // What a benchmark is: something measured, beside a reference that is measured in turn with it.
+// This module is pure.
 
 /** One line of the table. */
 export interface Row {

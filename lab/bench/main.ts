@@ -1,8 +1,10 @@
-// `npm run bench [-- NAME…] [--json]`: measures, each thing beside its reference, and prints a table or one JSON document.
+// `npm run bench [-- NAME…] [--json]`, `npm run bench -- failover [--only ID] [--runs N] [--json]`: measures, and prints a table or one JSON document.
 
 import os from 'node:os';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { measureFailover } from '../failover/run.ts';
+import { renderRows } from '../failover/summary.ts';
 import type { Benchmark, Row } from './benchmark.ts';
 import { BENCHMARKS } from './list.ts';
 import { renderTable } from './table.ts';
@@ -46,24 +48,51 @@ async function measure(benchmark: Benchmark, signal: AbortSignal): Promise<Outco
   }
 }
 
-const { values, positionals } = parseArgs({
-  options: { json: { type: 'boolean', default: false } },
-  allowPositionals: true,
-});
-const signal = interruption();
-const outcomes: Outcome[] = [];
-for (const benchmark of choose(positionals)) {
-  if (!signal.aborted) outcomes.push(await measure(benchmark, signal));
+/** Everything beside a reference; what `failover` measures takes half an hour, and is asked for by its name. */
+async function measureAll(names: readonly string[], isJson: boolean, signal: AbortSignal): Promise<void> {
+  const outcomes: Outcome[] = [];
+  for (const benchmark of choose(names)) {
+    if (!signal.aborted) outcomes.push(await measure(benchmark, signal));
+  }
+  const table = (): string => renderTable(outcomes.flatMap(({ rows }) => rows));
+  print(isJson ? JSON.stringify({ machine, benchmarks: outcomes }, undefined, 2) : table());
+  if (outcomes.some(({ error }) => error !== undefined)) process.exitCode = 1;
 }
+
+interface FailoverFlags {
+  readonly json: boolean;
+  readonly only?: string | undefined;
+  readonly runs?: string | undefined;
+}
+
+async function failover({ json, only, runs = '3' }: FailoverFlags, signal: AbortSignal): Promise<void> {
+  if (!/^[1-9]\d*$/.test(runs)) throw new RangeError(`Cannot measure "${runs}" times: it is no whole number`);
+  const { rows, references } = await measureFailover({ only, runs: Number(runs), signal, say });
+  print(json ? JSON.stringify({ machine, rows, references }) : renderRows([...rows, ...references]));
+  if (rows.some(({ variants }) => variants.some(({ error }) => error !== undefined))) process.exitCode = 1;
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
 const machine = {
   cpus: os.cpus().length,
   cpu: os.cpus()[0]?.model ?? '',
   kernel: os.release(),
   node: process.version,
 };
-process.stdout.write(
-  values.json
-    ? `${JSON.stringify({ machine, benchmarks: outcomes }, undefined, 2)}\n`
-    : `${renderTable(outcomes.flatMap(({ rows }) => rows))}\n`,
-);
-if (signal.aborted || outcomes.some(({ error }) => error !== undefined)) process.exitCode = 1;
+const { values, positionals } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    runs: { type: 'string' },
+  },
+  allowPositionals: true,
+});
+const isFailover = positionals[0] === 'failover' && positionals.length === 1;
+if (!isFailover && (values.only ?? values.runs) !== undefined)
+  throw new RangeError('Cannot use --only and --runs: they belong to "failover", alone');
+const signal = interruption();
+await (isFailover ? failover(values, signal) : measureAll(positionals, values.json, signal));
+if (signal.aborted) process.exitCode = 1;

@@ -1,0 +1,142 @@
+// One variant of a row, measured: a control without a fault, then the fault as often as wanted.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '../lab.ts';
+import { analyse, type Analysis } from '../traffic/analyse.ts';
+import { now } from '../traffic/clock.ts';
+import { Traffic } from '../traffic/traffic.ts';
+import type { Bed } from './bed.ts';
+import { AFTER_MS, FOR_MS, type Variant } from './row.ts';
+
+/** What one run showed; counts without what the control lost. */
+export interface Run {
+  readonly silenceMs: number;
+  readonly tcpSilenceMs: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly tcpLost: number;
+  /** Flows that lost something or were silent for longer than the control was: a fault that hits none measures nothing. */
+  readonly hit: number;
+  /** The longest pause of the generator itself. */
+  readonly pauseMs: number;
+  /** What the row's observer saw. */
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export interface Measured {
+  readonly control: Omit<Run, 'figures' | 'hit'>;
+  readonly runs: readonly Run[];
+}
+
+export interface MeasureOptions {
+  readonly runs: number;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
+/** Connections are open then, daemons know that traffic flows. */
+const WARM_MS = 1500;
+
+export async function measure(bed: Bed, variant: Variant, options: MeasureOptions): Promise<Measured> {
+  const { runs, signal, say } = options;
+  await bed.whole(signal);
+  const control = plain(await measureControl(bed.lab, variant, signal));
+  say(`${variant.id}: control ${said(control)}`);
+  const measured: Run[] = [];
+  for (let n = 1; n <= runs; n += 1) {
+    await bed.whole(signal);
+    const run = await measureFault(bed.lab, variant, { control, signal });
+    say(`${variant.id} ${n}/${runs}: ${said(run)}${figuresSaid(run)}`);
+    measured.push(run);
+  }
+  return { control, runs: measured };
+}
+
+function said(run: Measured['control']): string {
+  const { silenceMs, lost, duplicated, reordered, tcpLost, tcpSilenceMs } = run;
+  const counts = `lost ${lost}, duplicated ${duplicated}, reordered ${reordered}`;
+  return `silence ${silenceMs} ms, ${counts}; TCP silence ${tcpSilenceMs} ms, lost ${tcpLost}`;
+}
+
+function figuresSaid({ hit, figures }: Run): string {
+  const all = Object.entries(figures).map(([name, value]) => `, ${name} ${value}`);
+  return `; ${hit} flows hit${all.join('')}`;
+}
+
+async function measureControl(lab: Lab, variant: Variant, signal: AbortSignal): Promise<Analysis> {
+  await using traffic = await Traffic.start(lab, variant.traffic);
+  await sleep(WARM_MS, undefined, { signal });
+  const from = now();
+  await sleep(lengthOf(variant), undefined, { signal });
+  const to = now();
+  return analyse(await traffic.stop(), { from, to });
+}
+
+function lengthOf({ forMs = FOR_MS, afterMs = AFTER_MS }: Variant): number {
+  return forMs + afterMs;
+}
+
+interface FaultOptions {
+  readonly control: Measured['control'];
+  readonly signal: AbortSignal;
+}
+
+async function measureFault(lab: Lab, variant: Variant, { control, signal }: FaultOptions): Promise<Run> {
+  await using traffic = await Traffic.start(lab, variant.traffic);
+  await sleep(WARM_MS, undefined, { signal });
+  const begin = await variant.arm(lab);
+  await using observer = await variant.observe?.(lab);
+  const { forMs = FOR_MS, afterMs = AFTER_MS } = variant;
+  const broken = now();
+  await using fault = await begin();
+  await sleep(Math.max(0, broken + forMs - now()), undefined, { signal });
+  const mended = now();
+  await fault.undo();
+  await sleep(Math.max(0, mended + afterMs - now()), undefined, { signal });
+  const moments = { broken, mended, end: now() };
+  const trace = await traffic.stop();
+  const analysis = analyse(trace, { from: broken, to: moments.end });
+  const figures = (await observer?.figures({ moments, trace, analysis })) ?? {};
+  return { ...lessControl(analysis, control), hit: hits(analysis, control), figures: rounded(figures) };
+}
+
+/** To a tenth of a millisecond. */
+function round(value: number): number {
+  return Number.isFinite(value) ? Math.round(value * 10) / 10 : value;
+}
+
+function rounded(figures: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, round(value)]));
+}
+
+function plain({ udp, tcp }: Analysis): Measured['control'] {
+  const { lost, duplicated, reordered } = udp;
+  return {
+    silenceMs: round(udp.silenceMs),
+    tcpSilenceMs: round(tcp.silenceMs),
+    lost,
+    duplicated,
+    reordered,
+    tcpLost: tcp.lost,
+    pauseMs: round(udp.pauseMs),
+  };
+}
+
+/** Silences stand as they are: only losses are subtracted. */
+function lessControl(analysis: Analysis, control: Measured['control']): Measured['control'] {
+  const run = plain(analysis);
+  const less = (name: 'lost' | 'duplicated' | 'reordered' | 'tcpLost'): number =>
+    Math.max(0, run[name] - control[name]);
+  return {
+    ...run,
+    lost: less('lost'),
+    duplicated: less('duplicated'),
+    reordered: less('reordered'),
+    tcpLost: less('tcpLost'),
+  };
+}
+
+function hits({ flows }: Analysis, control: Measured['control']): number {
+  return flows.filter(({ lost, silenceMs }) => lost > 0 || silenceMs > 2 * control.silenceMs).length;
+}

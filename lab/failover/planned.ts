@@ -1,0 +1,71 @@
+// Planned changes, each by the commands that an operator would give.
+
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { faultOf, type Fault } from '../faults/fault.ts';
+import type { Lab } from '../lab.ts';
+import { saidBy, startDaemon } from '../product.ts';
+import { siteDocument } from '../site-files.ts';
+
+/** @throws {Error} that says so where this version has no such command */
+async function clusterctl(lab: Lab, place: string, args: readonly string[]): Promise<void> {
+  try {
+    await lab.place(place).exec(['clusterctl', ...args], { timeoutMs: 60_000 });
+  } catch (cause) {
+    const said = saidBy(cause);
+    const why = /unknown command|too many arguments/i.test(said) ? 'this version has no such command' : said;
+    throw new Error(`Cannot run "clusterctl ${args.join(' ')}" on ${place}: ${why}`, { cause });
+  }
+}
+
+/** Undone by `undrain`. */
+export async function drainGateway(lab: Lab, place: string): Promise<Fault> {
+  const { name } = lab.node(place).node;
+  await clusterctl(lab, place, ['drain', 'gateway', name]);
+  return faultOf(`${place} drained`, () => clusterctl(lab, place, ['undrain', 'gateway', name]));
+}
+
+/** New keys for all tunnels of a gateway: there is no way back. */
+export async function rotateKeys(lab: Lab, place: string): Promise<Fault> {
+  await clusterctl(lab, place, ['rotate-keys']);
+  return faultOf(`${place}: keys rotated`);
+}
+
+/** Drained, its daemon stopped, its host cleaned, and out of site.yaml; undone, it is added as new. */
+export async function removeGateway(lab: Lab, place: string): Promise<Fault> {
+  const [site = ''] = place.split('/');
+  const { name } = lab.node(place).node;
+  await clusterctl(lab, place, ['drain', 'gateway', name]);
+  await lab.kill({ place, role: 'gateway' });
+  await clusterctl(lab, place, ['leave', '--host-only', '--yes']);
+  await describe(lab, site, { without: name });
+  return faultOf(`${place} removed`, async () => {
+    await describe(lab, site, {});
+    await startDaemon(lab, place);
+    await clusterctl(lab, place, ['undrain', 'gateway', name]);
+  });
+}
+
+/** So many lanes from now on; undone, as many as before. */
+export async function changeLanes(lab: Lab, site: string, lanes: number): Promise<Fault> {
+  await describe(lab, site, { lanes });
+  return faultOf(`${site}: ${lanes} lanes`, () => describe(lab, site, {}));
+}
+
+/** Describes a site anew, as its operators would: the file appears whole. */
+async function describe(
+  lab: Lab,
+  site: string,
+  change: { readonly lanes?: number; readonly without?: string },
+): Promise<void> {
+  const file = path.join(lab.home.site(site).directory, 'site.yaml');
+  const document = siteDocument(lab.site(site));
+  const { nodes } = document;
+  const kept = Array.isArray(nodes)
+    ? nodes.filter((node: { name: string }) => node.name !== change.without)
+    : [];
+  const text = stringify({ ...document, nodes: kept, lanes: change.lanes ?? document['lanes'] });
+  await fs.writeFile(`${file}.new`, text);
+  await fs.rename(`${file}.new`, file);
+}

@@ -1,0 +1,72 @@
+// What a row of the failover table is: a fault, the traffic through it, and what has to come of it.
+
+import type { Fault } from '../faults/fault.ts';
+import type { Lab } from '../lab.ts';
+import type { Analysis } from '../traffic/analyse.ts';
+import type { Trace } from '../traffic/trace.ts';
+import type { TrafficOptions } from '../traffic/traffic.ts';
+import type { BedKind } from './bed.ts';
+
+/** When things happened, in ms of the clock of the trace. */
+export interface Moments {
+  /** Just before the fault was put in force. */
+  readonly broken: number;
+  /** Just before it was undone. */
+  readonly mended: number;
+  /** The end of what is measured. */
+  readonly end: number;
+}
+
+/** Looks on during one run, and says in figures of its own what it saw: name → number. */
+export interface Observer extends AsyncDisposable {
+  figures(run: {
+    moments: Moments;
+    trace: Trace;
+    analysis: Analysis;
+  }): Promise<Readonly<Record<string, number>>>;
+}
+
+/** Not more than this, of a run: `silenceMs`, `lost`, `tcpLost`, or a figure of the row's observer. */
+export type Limits = Readonly<Record<string, number>>;
+
+/** One fault of a row. */
+export interface Variant {
+  /** `gateway-dead/local` */
+  readonly id: string;
+  readonly what: string;
+  /** @default direct */
+  readonly bed?: BedKind;
+  readonly traffic?: TrafficOptions;
+  /** How long it stays broken. @default 8000 */
+  readonly forMs?: number;
+  /** How long after its repair is measured. @default 2000 */
+  readonly afterMs?: number;
+  readonly limits: Limits;
+  /** Called while traffic flows: what it chooses, it chooses by that. The answer puts the fault in force. */
+  arm(lab: Lab): Promise<() => Promise<Fault>>;
+  observe?(lab: Lab): Promise<Observer>;
+}
+
+/** A row of the table: its variants count together. */
+export interface FailoverRow {
+  readonly id: string;
+  readonly what: string;
+  readonly variants: readonly Variant[];
+  /** Something else to compare with: no target is its own. */
+  readonly isReference?: boolean;
+}
+
+/** Two gateways, of either site. */
+export const LOCAL = 'east/gw-0';
+export const REMOTE = 'west/gw-0';
+
+/** What a dead machine or path may cost. */
+export const HALF_A_SECOND: Limits = { silenceMs: 500, tcpLost: 0 };
+
+export const FOR_MS = 8000;
+export const AFTER_MS = 2000;
+
+/** For a fault that needs no choosing. */
+export function always(begin: (lab: Lab) => Promise<Fault>): Variant['arm'] {
+  return async (lab) => () => begin(lab);
+}

@@ -1,0 +1,89 @@
+// `npm run bench -- failover`: every fault of the table, measured on beds that rows share as long as they are whole.
+
+import { Bed } from './bed.ts';
+import { measure } from './measure.ts';
+import type { FailoverRow, Variant } from './row.ts';
+import { ROWS } from './rows.ts';
+import { summarizeRow, type RowSummary, type VariantResult } from './summary.ts';
+
+export interface FailoverOptions {
+  /** Id of a row or of one of its variants: `path-dead`, `path-dead/loss`. @default all */
+  readonly only?: string | undefined;
+  /** Of each variant. @default 3 */
+  readonly runs?: number;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
+export interface FailoverResult {
+  readonly rows: readonly RowSummary[];
+  /** What was measured to compare with, by the same means. */
+  readonly references: readonly RowSummary[];
+}
+
+export async function measureFailover(options: FailoverOptions): Promise<FailoverResult> {
+  const chosen = chooseRows(options.only);
+  await using beds = new Beds();
+  const summaries: { readonly row: FailoverRow; readonly summary: RowSummary }[] = [];
+  for (const row of chosen) {
+    const results: VariantResult[] = [];
+    for (const variant of row.variants) results.push(await attempt(beds, variant, options));
+    summaries.push({ row, summary: summarizeRow(row, results) });
+  }
+  const isReference = ({ row }: { readonly row: FailoverRow }): boolean => row.isReference === true;
+  return {
+    rows: summaries.filter((each) => !isReference(each)).map(({ summary }) => summary),
+    references: summaries.filter(isReference).map(({ summary }) => summary),
+  };
+}
+
+/** @throws {RangeError} on an id that neither a row nor a variant has */
+export function chooseRows(only: string | undefined): readonly FailoverRow[] {
+  if (only === undefined) return ROWS;
+  const chosen = ROWS.flatMap((row) => {
+    if (row.id === only) return [row];
+    const variants = row.variants.filter(({ id }) => id === only);
+    return variants.length === 0 ? [] : [{ ...row, variants }];
+  });
+  if (chosen.length > 0) return chosen;
+  throw new RangeError(`Cannot measure "${only}": faults are ${ROWS.map(({ id }) => id).join(', ')}`);
+}
+
+/** One that fails does not keep the others from being measured, and leaves them no bed of which nobody knows how it is. */
+async function attempt(beds: Beds, variant: Variant, options: FailoverOptions): Promise<VariantResult> {
+  const { runs = 3, signal, say } = options;
+  const { id, what, limits } = variant;
+  signal.throwIfAborted();
+  try {
+    const bed = await beds.get(variant.bed ?? 'direct');
+    return { id, what, limits, measured: await measure(bed, variant, { runs, signal, say }) };
+  } catch (error) {
+    signal.throwIfAborted();
+    await beds.clear();
+    const text = error instanceof Error ? error.message : String(error);
+    say(`${id}: not measured: ${text}`);
+    return { id, what, limits, measured: { error: text } };
+  }
+}
+
+/** One bed at a time: others would take their share of the machine. */
+class Beds implements AsyncDisposable {
+  #bed: Bed | undefined;
+
+  async get(kind: Bed['kind']): Promise<Bed> {
+    if (this.#bed?.kind === kind) return this.#bed;
+    await this.clear();
+    this.#bed = await Bed.build(kind);
+    return this.#bed;
+  }
+
+  async clear(): Promise<void> {
+    const bed = this.#bed;
+    this.#bed = undefined;
+    await bed?.[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.clear();
+  }
+}
