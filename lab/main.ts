@@ -5,10 +5,12 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import process from 'node:process';
 import { Command } from 'commander';
+import { ensurePrograms } from '#setup';
 import { labNames } from './home.ts';
 import { Lab } from './lab.ts';
 import { saidBy, startClusterset } from './product.ts';
 import { parseScenario } from './scenario.ts';
+import { runCommandInVm } from './vm/command.ts';
 
 /** The one that is named, else the only one that runs. */
 async function choose(name: string | undefined): Promise<string> {
@@ -98,6 +100,12 @@ async function reset(given: string | undefined): Promise<void> {
   say(`Lab "${lab.name}" is as new.`);
 }
 
+/** What it leaves in files and in the kernel goes with the machine. */
+async function vm(argv: readonly string[]): Promise<void> {
+  await ensurePrograms('vm');
+  await runCommandInVm(argv);
+}
+
 const program = new Command('lab')
   .description('Whole clustersets on this machine, in network namespaces. Needs root.')
   .enablePositionalOptions();
@@ -124,6 +132,12 @@ program
   .action(exec);
 program.command('list').argument('[name]').description('labs, or the places of one').action(list);
 program.command('reset').argument('[name]').description('remove a lab and build it again').action(reset);
+program
+  .command('vm')
+  .argument('<command...>')
+  .passThroughOptions()
+  .description('run a command in a virtual machine with a stock kernel, on a copy of this machine’s files')
+  .action(vm);
 
 // Whoever reads may stop early, as `head` does.
 process.stdout.on('error', () => process.exit());

@@ -17,6 +17,8 @@ export { blackHole, dropLarge, forbidUdp, isolate, lose } from './faults/paths.t
 export type { PathOptions, UnderlayPath } from './faults/paths.ts';
 export { deleteDevice, killWireGuard, tunnelDevices } from './faults/tunnels.ts';
 export { Home, labNames, namespacesOf, netnsName } from './home.ts';
+export { impair, mend } from './impair.ts';
+export type { Line } from './impair.ts';
 export { Lab, LabPlace } from './lab.ts';
 export type { ProcessFilter, UpOptions } from './lab.ts';
 export { layout } from './layout.ts';
@@ -24,6 +26,7 @@ export type { LabEnd, LabNode, LabPod, LabSite, Layout, Place, Wire } from './la
 export { findLeftovers } from './leftovers.ts';
 export { measureMatrix } from './matrix.ts';
 export type { MatrixOptions, MatrixPair } from './matrix.ts';
+export type { Impairment } from './netem.ts';
 export type { LabProcess, StartOptions } from './processes.ts';
 export {
   createClusterset,

@@ -27,7 +27,7 @@ function isProgram(name: string): name is Program {
 }
 
 /** Names of all programs that can be bundled. */
-const programNames: readonly Program[] = Object.keys(PROGRAMS).filter(isProgram);
+export const programNames: readonly Program[] = Object.keys(PROGRAMS).filter(isProgram);
 
 /** Dependencies in CommonJS call `require`, which a module has to make for itself. */
 const BANNER = `import { createRequire as isthmusRequire } from 'node:module'; const require = isthmusRequire(import.meta.url);`;

@@ -48,7 +48,7 @@ async function relay(stream: Readable, tier: Tier): Promise<Outcome> {
 
 async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(tier.timeoutMinutes * 60_000)]);
-  const child = spawn(process.execPath, [AVA, '--tap', ...tier.ava, ...patterns], {
+  const child = spawn(process.execPath, [...(tier.launcher ?? []), AVA, '--tap', ...tier.ava, ...patterns], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,0 +1,9 @@
+// Tests that run in a virtual machine with a stock kernel: what is there alone, and what has to hold on its WireGuard as well.
+
+export default {
+  extensions: ['ts'],
+  files: ['lab/kernel/**/*.test.ts', 'lab/tests/wireguard.test.ts'],
+  concurrency: 1,
+  serial: true,
+  timeout: '5m',
+};
