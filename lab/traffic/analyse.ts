@@ -33,7 +33,7 @@ export interface FlowCount {
 /** All TCP connections. */
 export interface ConnectionCount {
   readonly opened: number;
-  /** Ended by anybody but the generator, or with a write of the window that never came back. */
+  /** Ended by anybody but the generator, or with a write of the window that had not come back when the trace ends. */
   readonly lost: number;
   /** The longest part of the window, in ms, in which a connection gave nothing back: there and back, lost connections included. */
   readonly silenceMs: number;

@@ -25,21 +25,26 @@ async function start(load: Load): Promise<void> {
   say({ word: 'open' });
 }
 
-async function stop(graceMs: number): Promise<void> {
+async function stop({ graceMs, patienceMs }: { graceMs: number; patienceMs: number }): Promise<void> {
   sender?.stop();
   const { user, system } = process.cpuUsage(begun.cpu);
   const lastedMs = now() - begun.at;
   await sleep(graceMs);
+  for (const until = now() + patienceMs; now() < until && !isQuiet();) await sleep(50);
   const sent = sender?.flows.map((flow) => flow.sent) ?? [];
   const connections = sender?.connections.map((connection) => connection.close()) ?? [];
   const seen = { sent, arrived: arrivals.flows, connections, cpuMs: (user + system) / 1000, lastedMs };
   say({ word: 'seen', seen });
 }
 
+function isQuiet(): boolean {
+  return sender?.connections.every((connection) => connection.isQuiet) ?? true;
+}
+
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
   const order = v.parse(Order, JSON.parse(line));
-  const work = order.order === 'start' ? start(order.load) : stop(order.graceMs);
+  const work = order.order === 'start' ? start(order.load) : stop(order);
   work.catch((error: unknown) => say({ word: 'failed', why: String(error) }));
 });
 input.on('close', () => process.exit());

@@ -25,10 +25,13 @@ export const Load = v.object({
 });
 export type Load = v.InferOutput<typeof Load>;
 
-/** What a process is told, one line each. `stop`: send no more, wait so long for what is under way, then say what was seen. */
+/**
+ * What a process is told, one line each. `stop`: send no more, wait so long for what is under way, longer where connections have
+ * something to give back yet, then say what was seen.
+ */
 export const Order = v.variant('order', [
   v.object({ order: v.literal('start'), load: Load }),
-  v.object({ order: v.literal('stop'), graceMs: v.number() }),
+  v.object({ order: v.literal('stop'), graceMs: v.number(), patienceMs: v.number() }),
 ]);
 export type Order = v.InferOutput<typeof Order>;
 

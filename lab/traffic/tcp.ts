@@ -66,6 +66,12 @@ export class Connection {
     this.#socket.write(this.#data);
   }
 
+  /** Nothing is under way, or will ever come. */
+  get isQuiet(): boolean {
+    const { sent, echoed, ended } = this.#seen;
+    return ended !== undefined || echoed.length === sent.length;
+  }
+
   /** Ends it, and says what was seen of it. */
   close(): v.InferOutput<typeof ConnectionSeen> {
     this.#isClosing = true;

@@ -23,8 +23,17 @@ export interface TrafficOptions {
   readonly write?: number;
 }
 
-/** What is under way arrives, or has come to grief: TCP tries again after 0.2, 0.4, 0.8 s and so on. */
-const GRACE_MS = 1500;
+export interface StopOptions {
+  /** For datagrams. @default 500 */
+  readonly graceMs?: number;
+  /** For connections that have not given back everything, no longer than they need. @default 25000 */
+  readonly patienceMs?: number;
+}
+
+/** A datagram that takes longer does not come. */
+const GRACE_MS = 500;
+/** TCP tries again after 0.2, 0.4, 0.8 s and so on: what has been silent for long is not yet lost. */
+const PATIENCE_MS = 25_000;
 const OPEN_MS = 20_000;
 
 /** Running traffic. It leaves nothing behind, also when this process is killed. */
@@ -50,10 +59,11 @@ export class Traffic implements AsyncDisposable {
   }
 
   /** Sends no more, waits for what is under way, and gives all that was seen. */
-  async stop(graceMs = GRACE_MS): Promise<Trace> {
-    for (const end of this.#ends) end.tell({ order: 'stop', graceMs });
+  async stop({ graceMs = GRACE_MS, patienceMs = PATIENCE_MS }: StopOptions = {}): Promise<Trace> {
+    for (const end of this.#ends) end.tell({ order: 'stop', graceMs, patienceMs });
+    const mostMs = graceMs + patienceMs + 20_000;
     const [a, b] = this.#ends;
-    const seen = await Promise.all([a.hear('seen', graceMs + 20_000), b.hear('seen', graceMs + 20_000)]);
+    const seen = await Promise.all([a.hear('seen', mostMs), b.hear('seen', mostMs)]);
     await this[Symbol.asyncDispose]();
     return traceOf([
       { pod: a.pod, seen: seen[0].seen },
