@@ -9,6 +9,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import * as v from 'valibot';
 import { parseNatsVersion } from './find.ts';
+import { parseKernelPackages } from './kernel.ts';
 
 const run = promisify(execFile);
 const RUN = path.join(import.meta.dirname, 'run.mjs');
@@ -136,6 +137,45 @@ test('installPackages() waits for whoever reads the package lists anew', async (
     code: 0,
     stderr: 'Installing hello\n',
   });
+});
+
+test('ensurePrograms() names all that a virtual machine needs when set-up is declined', async (t) => {
+  const start = path.join(import.meta.dirname, 'start.ts');
+  const ROOT = 'data:text/javascript,process.getuid=()=>0';
+  const env = { PATH: await scratch(t), ISTHMUS_SETUP: 'no' };
+  const { code, stderr } = await outcome(['--import', ROOT, start, '--need', 'vm'], env);
+  t.is(code, 1);
+  t.regex(stderr, /apt-get install --no-install-recommends [^)]*\bkmod\b/);
+  t.regex(stderr, /apt-get install --no-install-recommends qemu-system-x86\b/);
+  t.notRegex(stderr, /wireguard-go/);
+  const nobody = await outcome(['--import', ANYBODY, start, '--need', 'vm'], env);
+  t.is(
+    nobody.stderr,
+    'Cannot build a virtual machine here: sharing the root of this machine with it needs root\n',
+  );
+});
+
+test('parseKernelPackages() finds the parts of one kernel, as Debian and as Ubuntu have them', (t) => {
+  const debian = 'linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n';
+  t.deepEqual(parseKernelPackages(debian), ['linux-image-6.1.0-56-cloud-amd64']);
+  const ubuntu = `linux-image-generic
+  Depends: linux-image-6.8.0-50-generic
+  Depends: linux-modules-extra-6.8.0-50-generic
+  Depends: linux-firmware
+ |Depends: intel-microcode
+  Recommends: thermald
+`;
+  t.deepEqual(parseKernelPackages(ubuntu), [
+    'linux-image-6.8.0-50-generic',
+    'linux-modules-extra-6.8.0-50-generic',
+  ]);
+  const image = `linux-image-6.8.0-50-generic
+  Depends: kmod
+ |Depends: linux-base
+  Depends: linux-modules-6.8.0-50-generic
+ |Recommends: grub-pc
+`;
+  t.deepEqual(parseKernelPackages(image), ['linux-modules-6.8.0-50-generic']);
 });
 
 test('ensurePrograms() takes no nats-server that is too old', async (t) => {
