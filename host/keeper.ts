@@ -26,6 +26,15 @@ const RESTLESS_MS = 5000;
 /** Milliseconds that a due look waits for changes: these are what packets wait for. */
 const PATIENCE_MS = 1000;
 
+/** Milliseconds that a device gets to end sessions: one that hangs must not keep packets from another way. */
+const KICK_MS = 1000;
+
+/** One peer of one device. */
+export interface DevicePeer {
+  readonly device: string;
+  readonly peer: PublicKey;
+}
+
 /** The plan that was applied last, and when the kernel has to be looked at again. */
 interface Held {
   readonly network: NetworkState;
@@ -68,17 +77,23 @@ export class HostKeeper {
   }
 
   /**
-   * Ends a peer's sessions and forgets its timers. The next {@link hold} adds it again, and it begins anew at once. A
-   * peer without an endpoint of its own is left alone: where it is, is known from its packets only.
+   * Ends these peers' sessions and forgets their timers. The next {@link hold} adds them again, and they begin anew at
+   * once. A peer without an endpoint of its own is left alone: where it is, is known from its packets only.
    */
-  async kick(device: string, peer: PublicKey): Promise<boolean> {
-    const config = this.#held?.applied.devices.find(({ name }) => name === device);
-    const endpoint = config?.peers.find(({ publicKey }) => publicKey === peer)?.endpoint;
-    if (endpoint === undefined) return false;
-    this.#forget(device, peer);
-    // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
-    await this.#options.run({ argv: ['wg', 'set', device, 'peer', peer, 'remove'] }).catch(() => undefined);
-    return true;
+  async kick(peers: readonly DevicePeer[]): Promise<void> {
+    for (const [device, all] of Map.groupBy(peers, (one) => one.device)) {
+      const config = this.#held?.applied.devices.find(({ name }) => name === device);
+      const dialled = new Set(
+        config?.peers.flatMap(({ endpoint, publicKey }) => (endpoint === undefined ? [] : [publicKey])),
+      );
+      const going = new Set(all.map(({ peer }) => peer).filter((peer) => dialled.has(peer)));
+      if (going.size === 0) continue;
+      this.#forget(device, going);
+      const removals = [...going].flatMap((peer) => ['peer', peer, 'remove']);
+      // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
+      const argv = ['wg', 'set', device, ...removals] as const;
+      await this.#options.run({ argv, timeoutMs: KICK_MS }).catch(() => undefined);
+    }
   }
 
   /** As {@link applyPlan}, whose errors it throws. */
@@ -127,13 +142,13 @@ export class HostKeeper {
     }
   }
 
-  /** The device no longer holds the peer. */
-  #forget(device: string, peer: PublicKey): void {
+  /** The device no longer holds these peers. */
+  #forget(device: string, gone: ReadonlySet<PublicKey>): void {
     if (this.#held === undefined) return;
     const { network, applied } = this.#held;
     const without = (config: DeviceConfig): DeviceConfig =>
       config.name === device
-        ? { ...config, peers: config.peers.filter(({ publicKey }) => publicKey !== peer) }
+        ? { ...config, peers: config.peers.filter(({ publicKey }) => !gone.has(publicKey)) }
         : config;
     this.#held = { network, applied: { ...applied, devices: applied.devices.map(without) } };
   }
