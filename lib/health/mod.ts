@@ -17,7 +17,8 @@ export type {
 export { Detector } from './detector.ts';
 export type { DetectorOptions, PathAnswer, PathAsk, PathChange, Step } from './driving.ts';
 export type { Hears } from './path.ts';
-export type { PathReport } from './report.ts';
+export { pathText } from './report.ts';
+export type { Clock, PathReport, PathText } from './report.ts';
 export type { PathState } from './state.ts';
 export { TransitWatch } from './transit-watch.ts';
 export type { TransitAsk, TransitOptions, TransitSpec, TransitStep } from './transit-watch.ts';

@@ -1,6 +1,7 @@
 // What a detector tells of one path, for tables, metrics and plans.
 // This module is pure.
 
+import { reasonText } from './change.ts';
 import type { MtuChange, StateChange } from './change.ts';
 import { hearsOf } from './path.ts';
 import type { Hears } from './path.ts';
@@ -53,5 +54,28 @@ export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
     farHears,
     ...(refusedSince === undefined ? {} : { refusedSince }),
     history: [...history],
+  };
+}
+
+/** A monotonic moment, and what clocks on walls said then. */
+export interface Clock {
+  readonly monotonic: number;
+  readonly wall: Date;
+}
+
+/** A report as readers of JSON expect it: times of day, and words for reasons. */
+export interface PathText extends Omit<PathReport, 'since' | 'refusedSince' | 'history'> {
+  readonly since: Date;
+  readonly refusedSince?: Date;
+  readonly changes: readonly { readonly at: Date; readonly to: string; readonly text: string }[];
+}
+
+export function pathText({ history, since, refusedSince, ...path }: PathReport, clock: Clock): PathText {
+  const wall = (at: number): Date => new Date(clock.wall.getTime() - (clock.monotonic - at));
+  return {
+    ...path,
+    since: wall(since),
+    ...(refusedSince === undefined ? {} : { refusedSince: wall(refusedSince) }),
+    changes: history.map((change) => ({ at: wall(change.at), to: `${change.to}`, text: reasonText(change) })),
   };
 }
