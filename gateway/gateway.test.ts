@@ -1,6 +1,5 @@
-// The gateway's pure parts, its prober between two sockets' worth of loopback, and its files.
+// The gateway's pure parts, its files, and the daemon's own parts on a kernel that takes everything.
 
-import { createSocket } from 'node:dgram';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,27 +7,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { BrokerStatus, ClustersetView, Member, MemberView } from '#broker';
 import { Conditions } from '#host';
+import { Detector } from '#lib/health';
 import { parseAddress, parseCidr, isCidr4, isCidr6 } from '#lib/ip';
 import type { Run } from '#lib/linux';
 import { openLog } from '#lib/log';
 import { openMetrics } from '#lib/metrics';
 import type { Cidr4, Cidr6 } from '#lib/ip';
-import { PROBE_PORT } from '#lib/constants';
 import { parseClusterId } from '#lib/names';
-import { answerTo, direction, encodeProbe, parseProbe, probeKey, seal } from '#lib/probe';
 import { PrivateKey, parsePublicKey } from '#lib/wireguard';
-import { parseSite, readSite } from '#site';
+import { NO_DRAINS, SiteReader, parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
 import type { DevicePlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
-import { gatewayNode } from './inputs.ts';
+import { gatewayNode, inputsReader } from './inputs.ts';
 import { Lanes } from './lanes.ts';
 import { familyConditions, pathConditions, stoppedConditions } from './paths.ts';
-import { Prober } from './prober.ts';
 import { Publisher } from './publish.ts';
+import { resting } from './resting.ts';
+import { Statement } from './statement.ts';
 import { stateOf } from './state.ts';
+import type { Standing } from './usable.ts';
 
 const SITE = parseSite(
   `cluster: east
@@ -199,7 +199,7 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
     ['c/0#0', young],
   ]);
   t.deepEqual(
-    pathConditions(tunnels, paths, 10_000).map(({ code, about }) => [code, about]),
+    pathConditions(tunnels, (id) => paths.get(id), 10_000).map(({ code, about }) => [code, about]),
     [
       ['IST_NO_PATH', 'a'],
       ['IST_TUNNEL_DOWN', 'b/1#0'],
@@ -208,14 +208,14 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
 });
 
 test('stoppedConditions() names a gateway once whose kernel has refused for a while', (t) => {
-  const path = { state: 'up', since: 0, misses: 0, refusedSince: 1000 } as const;
-  const paths = new Map<TunnelId, typeof path>([
-    ['a/0#0', path],
-    ['a/0#1', path],
-  ]);
-  t.deepEqual(stoppedConditions(paths, 11_000), []);
+  const path = { state: 'up', since: 0, refusedSince: 1000 } as const;
+  const tunnels = (['a/0#0', 'a/0#1'] as const).map(tunnel);
   t.deepEqual(
-    stoppedConditions(paths, 11_001).map(({ code, about }) => [code, about]),
+    stoppedConditions(tunnels, () => path, 11_000),
+    [],
+  );
+  t.deepEqual(
+    stoppedConditions(tunnels, () => path, 11_001).map(({ code, about }) => [code, about]),
     [['IST_GATEWAY_STOPPED', 'a/0']],
   );
 });
@@ -235,15 +235,14 @@ test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 
   ];
   const tunnels = [tunnel('a/0#0'), { ...tunnel('a/1#0'), device: 'ist10' }];
   const down = { state: 'down', since: 0, misses: 9 } as const;
-  const paths = new Map<TunnelId, typeof down>([
-    ['a/0#0', down],
-    ['a/1#0', down],
-  ]);
   t.deepEqual(
-    familyConditions(devices, tunnels, paths, 9000).map(({ code, about }) => [code, about]),
+    familyConditions(devices, tunnels, () => down, 9000).map(({ code, about }) => [code, about]),
     [['IST_WIREGUARD_FAMILIES', 'ist00']],
   );
-  t.deepEqual(familyConditions(devices, tunnels, new Map(), 9000), []);
+  t.deepEqual(
+    familyConditions(devices, tunnels, () => undefined, 9000),
+    [],
+  );
 });
 
 test('stateOf() turns sets and monotonic times into what JSON readers expect', (t) => {
@@ -254,175 +253,18 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
     devices: [],
     tunnels: [tunnel('a/0#0')],
   } as const;
-  const paths = new Map([['a/0#0', { state: 'up', since: 400, misses: 0, rttMs: 2 }]] as const);
-  const state = JSON.stringify(stateOf(known, paths, { monotonic: 1400, wall: new Date(5000) }));
+  const detector = new Detector({ now: 400, random: () => 0 });
+  detector.watch([{ id: 'a/0#0', neighbour: 'a', far: '', isProven: true }], 400);
+  const standing = (): Standing => ({ deaf: false, impaired: true, draining: false });
+  const seen = { reports: detector.reports(), standing };
+  const state = JSON.stringify(stateOf(known, seen, { monotonic: 1400, wall: new Date(5000) }));
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
+  t.true(state.includes('"impaired":true'), state);
 });
 
 function sorted(names: readonly string[]): string[] {
   return names.toSorted((a, b) => (a < b ? -1 : 1));
 }
-
-/** Lane keys of a tunnel's ends. */
-const [NEAR, FAR] = [PrivateKey.generate(), PrivateKey.generate()];
-const keys = (): readonly PrivateKey[] => [NEAR];
-
-/** What the far end of {@link loopback} answers: sealed, and as if it heard us. */
-function answerOf(bytes: Buffer, net: number): Buffer | undefined {
-  const probe = parseProbe(bytes);
-  if (typeof probe === 'string' || probe.way === 'answer') return undefined;
-  const ends = { local: `127.7.${net}.2`, remote: `127.7.${net}.1` };
-  const answer = encodeProbe(answerTo(probe, { hears: 'yes', impaired: false, draining: false }));
-  seal(answer, probeKey({ own: FAR, peer: NEAR.publicKey }, ends), direction(ends.local, ends.remote));
-  return answer;
-}
-
-/** A far end on loopback that answers while it is told to. */
-async function farEnd(
-  t: { teardown: (f: () => void) => void },
-  net: number,
-): Promise<{ mute: boolean; close: () => void }> {
-  const socket = createSocket({ type: 'udp4', reuseAddr: true });
-  const far = { mute: false, close: () => void socket.close() };
-  socket.on('message', (bytes, { address: from, port }) => {
-    const answer = answerOf(bytes, net);
-    if (answer !== undefined && !far.mute) socket.send(answer, port, from, () => {});
-  });
-  await new Promise<void>((resolve) => socket.bind(PROBE_PORT, `127.7.${net}.2`, resolve));
-  t.teardown(() => {
-    try {
-      far.close();
-    } catch {
-      // The test has closed it.
-    }
-  });
-  return far;
-}
-
-function loopback(net: number): TunnelPlan {
-  const [local, remote] = [[parseAddress(`127.7.${net}.1`)], [parseAddress(`127.7.${net}.2`)]];
-  return { ...tunnel('west/0#0'), peer: FAR.publicKey, local, remote };
-}
-
-test('Prober finds that a tunnel answers, that it no longer does, and kicks it', async (t) => {
-  const seen: string[] = [];
-  const kicked = Promise.withResolvers<TunnelPlan>();
-  const path = loopback(3);
-  const far = await farEnd(t, 3);
-  using prober = new Prober({
-    keys,
-    changed: (id, { state }) => void seen.push(`${id} ${state}`),
-    kick: kicked.resolve,
-  });
-  prober.watch([path], new Set());
-  const until = async (text: string): Promise<void> => {
-    for (let count = 0; !seen.includes(text) && count < 600; count += 1) await delay(10);
-  };
-  await until('west/0#0 up');
-  t.deepEqual([...prober.healthy()], ['west/0#0']);
-  const started = performance.now();
-  far.mute = true;
-  await until('west/0#0 down');
-  t.true(performance.now() - started < 4500, `${performance.now() - started} ms`);
-  t.deepEqual([...prober.healthy()], []);
-  t.is(await kicked.promise, path);
-});
-
-test('Prober takes a far kernel that refuses for a path that works, and its daemon back', async (t) => {
-  const seen: string[] = [];
-  const far = await farEnd(t, 8);
-  using prober = new Prober({ keys, changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
-  prober.watch([loopback(8)], new Set());
-  for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
-  far.close();
-  await delay(6000);
-  t.deepEqual(seen, ['up']);
-  t.not(prober.paths().get('west/0#0')?.refusedSince, undefined);
-  await farEnd(t, 8);
-  const isRefused = (): boolean => prober.paths().get('west/0#0')?.refusedSince !== undefined;
-  for (let count = 0; isRefused() && count < 300; count += 1) await delay(10);
-  t.false(isRefused());
-  t.deepEqual(seen, ['up']);
-});
-
-test('Prober knows nothing of a tunnel that leads to another peer or address now', async (t) => {
-  const first = tunnel('west/0#0');
-  for (const other of [
-    { ...first, peer: parsePublicKey(Buffer.alloc(32, 9).toString('base64')) },
-    { ...first, remote: [parseAddress('fd00::9')] },
-  ]) {
-    using prober = new Prober({ keys, changed: () => t.fail(), kick: () => t.fail() });
-    prober.watch([first], new Set(['west/0#0']));
-    t.false(prober.renew([{ ...first }]));
-    t.true(prober.renew([other]));
-    t.deepEqual([...prober.healthy()], []);
-    prober.watch([first], new Set(['west/0#0']));
-    prober.watch([other], new Set(['west/0#0']));
-    t.deepEqual([...prober.healthy()], []);
-  }
-  await delay(0);
-});
-
-test('Prober finds a path whose answers take longer than its questions are apart, and keeps it', async (t) => {
-  const seen: string[] = [];
-  const far = createSocket('udp4');
-  const late = new Set<NodeJS.Timeout>();
-  t.teardown(() => {
-    for (const timer of late) clearTimeout(timer);
-    far.close();
-  });
-  let asked = 0;
-  far.on('message', (bytes, { address, port }) => {
-    const answer = answerOf(bytes, 5);
-    asked += 1;
-    // The second is lost: from then on the path is in doubt.
-    if (answer === undefined || asked === 2) return;
-    late.add(setTimeout(() => far.send(answer, port, address, () => {}), 400));
-  });
-  await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.5.2', resolve));
-  using prober = new Prober({ keys, changed: (_, { state }) => void seen.push(state), kick: () => t.fail() });
-  const started = performance.now();
-  prober.watch([loopback(5)], new Set());
-  for (let count = 0; seen.length === 0 && count < 300; count += 1) await delay(10);
-  t.true(performance.now() - started < 2000, `${performance.now() - started} ms`);
-  await delay(4000);
-  t.deepEqual(seen, ['up']);
-});
-
-test('Prober asks many tunnels over time, not at once', async (t) => {
-  const local = [parseAddress('127.7.6.1')];
-  const remote = [parseAddress('127.7.6.2')];
-  const far = createSocket('udp4');
-  t.teardown(() => far.close());
-  const clock = { ms: 0, isRead: false };
-  const askedAt = new Map<number, number>();
-  far.on('message', () => void askedAt.set(clock.ms, (askedAt.get(clock.ms) ?? 0) + 1));
-  await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.7.6.2', resolve));
-  // Each look of the prober finds its clock one tick further on, however late the machine is.
-  const now = (): number => {
-    if (!clock.isRead) setImmediate(() => (clock.isRead = false));
-    clock.ms += clock.isRead ? 0 : 50;
-    clock.isRead = true;
-    return clock.ms;
-  };
-  using prober = new Prober({ keys, changed: () => {}, kick: () => {}, now });
-  prober.watch(
-    Array.from({ length: 1000 }, (_, at) => ({ ...tunnel(`c${at}/0#0`), local, remote })),
-    new Set(),
-  );
-  for (let tries = 0; tries < 500 && clock.ms < 600; tries += 1) await delay(20);
-  const counts = [...askedAt.values()];
-  t.true(counts.length > 5 && Math.max(...counts) < 300, counts.join(' '));
-});
-
-test('Prober believes what was proven before, until it has asked', async (t) => {
-  using prober = new Prober({ keys, changed: () => t.fail(), kick: () => t.fail() });
-  prober.watch([tunnel('west/0#0')], new Set(['west/0#0', 'west/1#0']));
-  t.deepEqual([...prober.healthy()], ['west/0#0']);
-  prober.watch([], new Set());
-  t.deepEqual([...prober.healthy()], []);
-  await delay(0);
-});
 
 async function published(t: { teardown: (f: () => Promise<void>) => void }): Promise<{
   directory: string;
@@ -676,7 +518,8 @@ test('Gateway takes back its record when site.yaml has it no more, says so, and 
   await gateway.pass();
   for (const text of [listed.replace('gw-0', 'gw-1'), listed.replace('cluster: east', 'cluster: eest')]) {
     await writeFile(path, text);
-    await gateway.pass();
+    const { againMs = 0 } = await gateway.pass();
+    if (member.said.length < 2) await delay(againMs);
     await gateway.pass();
   }
   t.deepEqual(member.said, ['gateway 0', 'withdrawn', 'gateway 0']);
@@ -695,4 +538,74 @@ test('Publisher that is told of the departure while it writes leaves nothing of 
   await publishing;
   t.deepEqual(await files(), []);
   t.regex(await readFile(join(directory, 'clusterset.yaml'), 'utf8'), /^left: true$/m);
+});
+
+test('Statement is taken back after others have had the time to leave, and stands again at once', async (t) => {
+  const member = new FakeMember();
+  let now = 0;
+  const keys = { keys: [PrivateKey.generate()], fault: undefined };
+  const statement = new Statement({ member, lanes: keys, now: () => now });
+  const node = gatewayNode(SITE, 'gw-0');
+  t.is(await statement.takeBack(), Infinity, 'nothing was said');
+  await statement.say(node, 1);
+  await statement.say(node, 1);
+  t.is(await statement.takeBack(), 1000);
+  now = 400;
+  t.is(await statement.takeBack(), 600);
+  t.deepEqual(member.said, ['gateway 0']);
+  await statement.say(node, 1);
+  now = 1000;
+  t.is(await statement.takeBack(), 1000, 'it was called back in between');
+  now = 2000;
+  t.is(await statement.takeBack(), Infinity);
+  await statement.say(node, 1);
+  t.deepEqual(member.said, ['gateway 0', 'withdrawn', 'gateway 0']);
+});
+
+test('resting() gives a gateway that drains or is not listed, lanes that are not wanted, and drained clusters', (t) => {
+  const wanted = { drains: NO_DRAINS, isListed: true, lanes: 6 };
+  t.deepEqual(resting('gw-0', wanted), { gateway: false, lanes: new Set([6, 7]), clusters: new Set() });
+  t.true(resting('gw-0', { ...wanted, isListed: false }).gateway);
+  const drains = { gateways: ['gw-1'], clusters: [parseClusterId('west')] };
+  t.deepEqual(resting('gw-1', { drains, isListed: true, lanes: 8 }), {
+    gateway: true,
+    lanes: new Set(),
+    clusters: new Set(['west']),
+  });
+  t.false(resting('gw-0', { ...wanted, drains }).gateway);
+});
+
+test('inputsReader() hands on what the site drains, also while site.yaml or drains.yaml cannot be used', async (t) => {
+  const { directory } = await published(t);
+  const conditions = new Conditions(QUIET);
+  const inputs = inputsReader({
+    reader: new SiteReader(directory),
+    view: () => view([EAST, WEST]),
+    cluster: SITE.id,
+    node: 'gw-0',
+    conditions,
+  });
+  const drained = async (): Promise<unknown> => {
+    const { drains, isListed, node } = await inputs();
+    return resting(node.name, { drains, isListed, lanes: 8 });
+  };
+  const rests = (gateway: boolean, ...clusters: string[]): unknown => {
+    return { gateway, lanes: new Set(), clusters: new Set(clusters) };
+  };
+  const write = (file: string, text: string): Promise<void> => writeFile(join(directory, file), text);
+  const codes = (): string[] => conditions.all().map(({ code }) => code);
+  await write('drains.yaml', 'gateway: slip\n');
+  t.deepEqual(await drained(), rests(false), 'a slip keeps nobody from work');
+  t.deepEqual(codes(), ['IST_SITE_INVALID']);
+  await write('drains.yaml', 'gateways: [gw-0]\nclusters: []\n');
+  t.deepEqual(await drained(), rests(true));
+  t.deepEqual(codes(), []);
+  await write('site.yaml', 'cluster: [');
+  await write('drains.yaml', 'gateways: []\nclusters: [west]\n');
+  t.deepEqual(await drained(), rests(false, 'west'));
+  await write('drains.yaml', 'another: slip\n');
+  t.deepEqual(await drained(), rests(false, 'west'), 'what was last usable');
+  t.deepEqual(codes(), ['IST_SITE_INVALID', 'IST_SITE_INVALID']);
+  await rm(join(directory, 'drains.yaml'));
+  t.deepEqual(await drained(), rests(false));
 });

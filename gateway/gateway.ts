@@ -1,10 +1,10 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
-import type { GatewayView, Member } from '#broker';
-import { FactsReader, HostKeeper, Loop, removeHost } from '#host';
+import type { Member } from '#broker';
+import { Events, FactsReader, HostKeeper, Loop, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
-import type { Condition } from '#lib/conditions';
+import type { Change } from '#lib/health';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
 import { readDevices } from '#lib/wireguard';
@@ -15,15 +15,18 @@ import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import type { Standing } from './adopt.ts';
 import { withGuards } from './fleet.ts';
-import { familyConditions, pathConditions, refusedConditions, stoppedConditions } from './paths.ts';
+import { waysConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
 import { Lanes } from './lanes.ts';
 import { Prober } from './prober.ts';
+import { resting } from './resting.ts';
 import { Publisher } from './publish.ts';
 import { gatewaySources } from './sources.ts';
+import { Statement } from './statement.ts';
 import { stateOf } from './state.ts';
 import type { Known } from './state.ts';
+import { Traffic } from './traffic.ts';
 
 export interface GatewayOptions {
   readonly tools: DaemonTools;
@@ -37,8 +40,6 @@ export interface GatewayOptions {
 
 /** Milliseconds that the first connection to the broker may take before anybody is told. */
 const STARTING_MS = 3000;
-/** Peers that one pass makes anew: each is a process to run, and a change of routes must not wait for a thousand. */
-const MOST_KICKS = 32;
 /** Milliseconds between looks at whether the broker has been read. */
 const WAITING_MS = 200;
 
@@ -57,8 +58,10 @@ export class Gateway implements DaemonParts {
   readonly #lanes: Lanes;
   readonly sources: DaemonParts['sources'];
   readonly #started = performance.now();
+  readonly #events: Events;
+  readonly #traffic: Traffic;
+  readonly #statement: Statement;
   readonly #silent = new Map<TunnelId, TunnelPlan>();
-  #said: string | undefined;
   #known: Known = { membership: undefined, fleet: undefined, host: undefined, devices: [], tunnels: [] };
 
   constructor(options: GatewayOptions) {
@@ -79,38 +82,45 @@ export class Gateway implements DaemonParts {
     });
     this.#publisher = new Publisher({ directory: flags.site });
     this.#prober = new Prober({
-      changed: () => tools.wake(),
+      changed: (changes) => this.#turned(changes),
+      kick: (tunnels) => this.#fellSilent(tunnels),
       keys: () => this.#lanes.keys,
-      kick: (tunnel) => {
-        this.#silent.set(tunnel.id, tunnel);
-        tools.wake();
-      },
     });
+    this.#events = new Events({ ...tools, answeredAt: (path) => this.#prober.answeredAt(path) });
+    this.#traffic = new Traffic(run);
+    this.#statement = new Statement({ member, lanes: this.#lanes });
     this.#publishing = new Loop({
       pass: () => this.#publish(),
       failed: (error) => this.#unpublished(error),
       signal: tools.signal,
     });
-    const sources = gatewaySources({ tools, site: flags.site, member, tick: () => this.#judge() });
-    this.sources = [...sources, () => this.#publishing.run()];
+    this.sources = this.#sources();
   }
 
   async pass(): Promise<Again> {
-    const { site, node, mapped, isListed } = await this.#inputs();
+    const { site, node, mapped, isListed, drains } = await this.#inputs();
     if (mapped.membership === 'left') return await this.#leave();
     if (await this.#mustWait()) return { againMs: WAITING_MS };
     const { membership } = mapped;
     const lanes = await this.#lanes.hold(site.lanes);
+    this.#prober.rest(resting(node.name, { drains, isListed, lanes: site.lanes }));
     const fleet = { ...mapped.fleet, own: { ...mapped.fleet.own, lanes } };
     const { planned, host } = this.#planned(await this.#guarded(fleet), await this.#host(fleet, node));
     this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
     await this.#apply(planned);
-    this.#prober.watch(planned.tunnels, host.healthy);
+    this.#events.tell(performance.now());
+    const mtu = planned.network.links.find(({ kind }) => kind === 'wireguard')?.mtu ?? 0;
+    this.#prober.watch({ ...planned, fleet, mtu }, host.healthy);
+    if (await this.#kick()) await this.#apply(planned);
     this.#options.tools.conditions.set('plan', planned.conditions);
-    if (membership === 'member') await (isListed ? this.#say(node, site.lanes) : this.#takeBack());
+    let farewellMs = Infinity;
+    if (membership === 'member') {
+      if (isListed) await this.#statement.say(node, site.lanes);
+      else farewellMs = await this.#statement.takeBack();
+    }
     this.#publishing.wake();
     this.#judge();
-    return { againMs: Math.min(this.#keeper.restMs, this.#lanes.restMs) };
+    return { againMs: Math.min(this.#keeper.restMs, this.#lanes.restMs, farewellMs) };
   }
 
   noticed(what: KernelChange): void {
@@ -129,12 +139,35 @@ export class Gateway implements DaemonParts {
     const now = { monotonic: performance.now(), wall: new Date() };
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
-    return { wireguard: kind, broker, ...stateOf(this.#known, this.#prober.paths(), now) };
+    const seen = { reports: this.#prober.reports(), standing: (id: TunnelId) => this.#prober.standing(id) };
+    return { wireguard: kind, broker, ...stateOf(this.#known, seen, now) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#prober[Symbol.dispose]();
     await this.#options.member[Symbol.asyncDispose]();
+  }
+
+  #sources(): DaemonParts['sources'] {
+    const { tools, flags, member } = this.#options;
+    const sources = gatewaySources({
+      tools,
+      site: flags.site,
+      member,
+      tick: () => this.#judge(),
+      look: async () => this.#prober.traffic(await this.#traffic.busy(this.#known.tunnels)),
+    });
+    return [...sources, () => this.#publishing.run()];
+  }
+
+  #turned(changes: readonly Change[]): void {
+    this.#events.add(changes);
+    this.#options.tools.wake();
+  }
+
+  #fellSilent(tunnels: readonly TunnelPlan[]): void {
+    for (const tunnel of tunnels) this.#silent.set(tunnel.id, tunnel);
+    this.#options.tools.wake();
   }
 
   /** A first plan out of half the knowledge would take away what the other half has put there. */
@@ -157,8 +190,10 @@ export class Gateway implements DaemonParts {
     const { resilient } = this.#options;
     const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
-    const healthy = isFirst ? provenTunnels(fleet, await this.#standing()) : this.#prober.healthy();
-    return { node: node.name, ...facts, resilient, healthy };
+    const health = isFirst
+      ? { healthy: provenTunnels(fleet, await this.#standing()) }
+      : this.#prober.health();
+    return { node: node.name, ...facts, resilient, ...health };
   }
 
   async #standing(): Promise<Standing> {
@@ -173,13 +208,12 @@ export class Gateway implements DaemonParts {
   #planned(fleet: Fleet, host: Host): { planned: HostPlan; host: Host } {
     const planned = this.#plan(fleet, host);
     if (!this.#prober.renew(planned.tunnels)) return { planned, host };
-    const renewed = { ...host, healthy: this.#prober.healthy() };
+    const renewed = { ...host, ...this.#prober.health() };
     return { planned: this.#plan(fleet, renewed), host: renewed };
   }
 
   async #apply(planned: HostPlan): Promise<void> {
     const { flags, tools } = this.#options;
-    await this.#kick();
     const { failures } = await this.#keeper.hold(planned, this.#lanes.keys);
     const reasons = failures.map(({ what, reason }) => `${what}: ${reason}`);
     const conditions = [this.#lanes.fault ?? [], ...reasons]
@@ -189,37 +223,15 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('apply', conditions);
   }
 
-  /** One that has answered in the meantime is left in peace. Where all are silent, a few follow in each pass. */
-  async #kick(): Promise<void> {
-    for (const id of this.#prober.healthy()) this.#silent.delete(id);
-    for (const { id, device, peer } of [...this.#silent.values()].slice(0, MOST_KICKS)) {
-      this.#silent.delete(id);
-      const isKicked = await this.#keeper.kick(device, peer);
-      if (isKicked) this.#options.tools.log.debug({ tunnel: id }, 'A silent tunnel begins anew');
-    }
-    if (this.#silent.size > 0) this.#options.tools.wake();
-  }
-
   /**
-   * States what this gateway is; the member takes back an ordinal that it no longer has. Without all keys nothing is said:
-   * tunnels stand by those that were, and a shorter list would end them.
+   * Ends the sessions of silent tunnels, but of those that have answered in the meantime: whether there are any. Only after
+   * packets go where they should: it takes a process a device, and the same plan has to be applied again.
    */
-  async #say({ ordinal, endpoint }: GatewayNode, lanes: number): Promise<void> {
-    const { member } = this.#options;
-    if (this.#lanes.fault !== undefined) return;
-    const keys = this.#lanes.keys.slice(0, lanes).map(({ publicKey }) => publicKey);
-    const gateway: GatewayView = { ordinal, keys, ...(endpoint === undefined ? {} : { endpoint }) };
-    const text = JSON.stringify(gateway);
-    if (text === this.#said) return;
-    await member.publishGateway(gateway);
-    this.#said = text;
-  }
-
-  /** Own workers do not know this gateway any more, and drop what it would hand them. */
-  async #takeBack(): Promise<void> {
-    if (this.#said === undefined) return;
-    this.#said = undefined;
-    await this.#options.member.withdraw();
+  async #kick(): Promise<boolean> {
+    const silent = [...this.#silent.values()].filter(({ id }) => this.#prober.report(id)?.state !== 'up');
+    this.#silent.clear();
+    await this.#keeper.kick(silent);
+    return silent.length > 0;
   }
 
   async #publish(): Promise<Again> {
@@ -243,17 +255,6 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('publish', [condition('IST_SITE_UNWRITABLE', flags.site, { reason })]);
   }
 
-  #pathConditions(): readonly Condition[] {
-    const { wireguard, flags } = this.#options;
-    const { devices, tunnels } = this.#known;
-    const paths = this.#prober.paths();
-    const now = performance.now();
-    const silent = [...pathConditions(tunnels, paths, now), ...stoppedConditions(paths, now)];
-    if (wireguard.kind === 'kernel') return silent;
-    const userspace = condition('IST_WIREGUARD_USERSPACE', flags.node, { program: 'wireguard-go' });
-    return [...silent, ...familyConditions(devices, tunnels, paths, now), userspace];
-  }
-
   #judge(): void {
     const { tools, member } = this.#options;
     const { membership, fleet } = this.#known;
@@ -261,7 +262,10 @@ export class Gateway implements DaemonParts {
     // A connection takes a moment to make: that moment is no condition.
     const isStarting = !broker.connected && performance.now() - this.#started < STARTING_MS;
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
-    tools.conditions.set('paths', [...this.#pathConditions(), ...refusedConditions(this.#prober.refused())]);
+    const reports = [...this.#prober.reports()];
+    const isUserspace = this.#options.wireguard.kind !== 'kernel';
+    const seen = { ...this.#known, reports, refused: this.#prober.refused(), isUserspace };
+    tools.conditions.set('paths', waysConditions(this.#options.flags.node, seen, performance.now()));
     const cluster = fleet?.own.id ?? '';
     tools.conditions.set(
       'membership',

@@ -3,7 +3,8 @@
 import type { ClustersetView } from '#broker';
 import type { Conditions } from '#host';
 import { condition } from '#lib/conditions';
-import type { SiteReader, Site } from '#site';
+import { NO_DRAINS } from '#site';
+import type { Drains, SiteReader, Site } from '#site';
 import type { Node } from '#topology';
 import type { ClusterId } from '#lib/names';
 import { fleetMapper } from './fleet.ts';
@@ -16,6 +17,7 @@ export interface Inputs {
   readonly site: Site;
   readonly node: GatewayNode;
   readonly mapped: Mapped;
+  readonly drains: Drains;
   /** `site.yaml` still has this gateway. Where not, nobody must be told any more to send here. */
   readonly isListed: boolean;
 }
@@ -32,26 +34,42 @@ export interface InputsOptions {
 
 /** Reads again and again; a fault is a condition, and what was last usable counts. */
 export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
+  const { reader, view, conditions } = options;
   const map = fleetMapper(options.cluster);
   let last: Pick<Inputs, 'site' | 'node'> | undefined;
   return async () => {
-    const { reader, view, node, conditions } = options;
+    const { drains, faults } = await readDrains(reader);
+    const drainConditions = faults.map((reason) => condition('IST_SITE_INVALID', options.node, { reason }));
     try {
       const site = await reader.site();
-      const found = gatewayNode(site, node);
-      const inputs = { site, node: found, mapped: map(view(), site), isListed: true };
-      conditions.set('site', []);
-      last = { site, node: found };
+      const node = gatewayNode(site, options.node);
+      const inputs = { site, node, drains, mapped: map(view(), site), isListed: true };
+      conditions.set('site', drainConditions);
+      last = { site, node };
       return inputs;
     } catch (error) {
       if (last === undefined) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
       const isListed = !(error instanceof NoGatewayError);
       const code = isListed ? 'IST_SITE_INVALID' : 'IST_GATEWAY_UNLISTED';
-      conditions.set('site', [condition(code, options.node, { reason })]);
-      return { ...last, mapped: map(view(), last.site), isListed };
+      const unusable = condition(code, options.node, { reason: textOf(error) });
+      conditions.set('site', [unusable, ...drainConditions]);
+      return { ...last, drains, mapped: map(view(), last.site), isListed };
     }
   };
+}
+
+/** One that could never be used drains nothing: a slip in it must not keep a gateway from its work. */
+async function readDrains(reader: SiteReader): Promise<{ drains: Drains; faults: readonly string[] }> {
+  try {
+    const { drains, faults } = await reader.drains();
+    return { drains, faults: faults.map(textOf) };
+  } catch (error) {
+    return { drains: NO_DRAINS, faults: [textOf(error)] };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The site has no gateway of that name. */

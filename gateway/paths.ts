@@ -3,23 +3,52 @@
 
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
-import type { Path } from './liveness.ts';
+import type { PathReport } from '#lib/health';
 import { PROBE_PORT } from '#lib/constants';
 import { familyOf } from '#lib/ip';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
+import { clusterOf, gatewayOf } from './usable.ts';
+
+/** What is known of a tunnel, if anything. */
+type Known = (id: TunnelId) => Pick<PathReport, 'state' | 'since' | 'refusedSince'> | undefined;
 
 /** Milliseconds that a tunnel may be silent before anybody is told: a handshake and two kicks. */
 const PATIENCE_MS = 5000;
 
+/** What a gateway knows of its ways. */
+export interface Ways {
+  readonly tunnels: readonly TunnelPlan[];
+  readonly devices: readonly DevicePlan[];
+  readonly reports: readonly PathReport[];
+  /** Own addresses that probes cannot be sent from, and why. */
+  readonly refused: ReadonlyMap<string, string>;
+  /** WireGuard runs in processes. */
+  readonly isUserspace: boolean;
+}
+
+/** Everything that there is to tell of them. */
+export function waysConditions(node: string, ways: Ways, now: number): readonly Condition[] {
+  const { tunnels, devices, reports, refused, isUserspace } = ways;
+  const byId = new Map<string, PathReport>(reports.map((report) => [report.id, report]));
+  const known: Known = (id) => byId.get(id);
+  return [
+    ...pathConditions(tunnels, known, now),
+    ...stoppedConditions(tunnels, known, now),
+    ...refusedConditions(refused),
+    ...(isUserspace ? familyConditions(devices, tunnels, known, now) : []),
+    ...(isUserspace ? [condition('IST_WIREGUARD_USERSPACE', node, { program: 'wireguard-go' })] : []),
+  ];
+}
+
 /** A cluster without any path is one condition, and its silent tunnels are not told one by one. */
 export function pathConditions(
-  tunnels: readonly TunnelPlan[],
-  paths: ReadonlyMap<TunnelId, Path>,
+  tunnels: readonly Pick<TunnelPlan, 'id'>[],
+  paths: Known,
   now: number,
 ): readonly Condition[] {
-  const byCluster = Map.groupBy(tunnels, ({ id }) => id.slice(0, id.lastIndexOf('/')));
+  const byCluster = Map.groupBy(tunnels, ({ id }) => clusterOf(id));
   return [...byCluster].flatMap(([cluster, own]) => {
-    const silent = own.filter(({ id }) => isSilent(paths.get(id), now));
+    const silent = own.filter(({ id }) => isSilent(paths(id), now));
     if (silent.length === own.length) return [condition('IST_NO_PATH', cluster, { cluster })];
     return silent.map(({ id }) => condition('IST_TUNNEL_DOWN', id, { tunnel: id }));
   });
@@ -29,9 +58,13 @@ export function pathConditions(
 const RESTART_MS = 10_000;
 
 /** Gateways whose kernel refuses probes: nobody adapts them any more to what changes. */
-export function stoppedConditions(paths: ReadonlyMap<TunnelId, Path>, now: number): readonly Condition[] {
-  const stopped = [...paths].filter(([, { refusedSince = now }]) => now - refusedSince > RESTART_MS);
-  const peers = new Set(stopped.map(([id]) => id.slice(0, id.lastIndexOf('#'))));
+export function stoppedConditions(
+  tunnels: readonly Pick<TunnelPlan, 'id'>[],
+  paths: Known,
+  now: number,
+): readonly Condition[] {
+  const stopped = tunnels.filter(({ id }) => now - (paths(id)?.refusedSince ?? now) > RESTART_MS);
+  const peers = new Set(stopped.map(({ id }) => gatewayOf(id)));
   return [...peers].map((peer) => condition('IST_GATEWAY_STOPPED', peer, { peer }));
 }
 
@@ -42,7 +75,7 @@ export function stoppedConditions(paths: ReadonlyMap<TunnelId, Path>, now: numbe
 export function familyConditions(
   devices: readonly DevicePlan[],
   tunnels: readonly TunnelPlan[],
-  paths: ReadonlyMap<TunnelId, Path>,
+  paths: Known,
   now: number,
 ): readonly Condition[] {
   return devices.flatMap(({ name, peers }) => {
@@ -51,7 +84,7 @@ export function familyConditions(
     if (over(4).length === 0) return [];
     const keys = new Set(over(6).map(({ publicKey }) => publicKey));
     const silent = tunnels.find(
-      ({ id, device, peer }) => device === name && keys.has(peer) && isSilent(paths.get(id), now),
+      ({ id, device, peer }) => device === name && keys.has(peer) && isSilent(paths(id), now),
     );
     return silent === undefined
       ? []
@@ -66,7 +99,7 @@ export function refusedConditions(refused: ReadonlyMap<string, string>): readonl
   );
 }
 
-function isSilent(path: Path | undefined, now: number): boolean {
-  if (path === undefined || path.state === 'up') return false;
+function isSilent(path: Pick<PathReport, 'state' | 'since'> | undefined, now: number): boolean {
+  if (path === undefined || path.state === 'up' || path.state === 'held') return false;
   return path.state === 'down' || now - path.since > PATIENCE_MS;
 }

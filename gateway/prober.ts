@@ -1,31 +1,30 @@
-// Asks every tunnel of this gateway whether its far end answers.
+// What this gateway probes, and what its plan may make of the answers.
 
-import { answered, isDoubted, kickDelay, missed, newPath, probeDelay, refused } from './liveness.ts';
-import type { Path } from './liveness.ts';
-import { Probes } from '#lib/probe';
-import type { Ends, Ignored, ProbePeer, Speech } from '#lib/probe';
+import { Paths } from '#host';
+import type { Change, PathReport, TransitAsk } from '#lib/health';
+import type { Ignored, Speech } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';
-import type { TunnelId, TunnelPlan } from '#topology';
-
-/** One tunnel under watch. */
-interface Watch {
-  tunnel: TunnelPlan;
-  path: Path;
-  /** When it is asked next. */
-  due: number;
-  /** How many questions there were, and those without an answer since the last one that had one. */
-  asked: number;
-  readonly questions: Set<number>;
-  /** Kicks since it last answered, and when the next one is due. */
-  kicks: number;
-  kickAt: number;
-}
+import { responderAddress } from '#topology';
+import type { Fleet, Health, HostPlan, LinkPlan, TunnelId, TunnelPlan } from '#topology';
+import {
+  SIBLINGS,
+  behindId,
+  familyBehind,
+  farEnd,
+  farOf,
+  gatewaysBehind,
+  linkId,
+  linkPath,
+  tunnelPath,
+} from './probed.ts';
+import { clusterOf, gatewayOf, laneOf, usable } from './usable.ts';
+import type { Standing } from './usable.ts';
 
 export interface ProberOptions {
-  /** A tunnel came up or went down. */
-  readonly changed: (tunnel: TunnelId, path: Path) => void;
-  /** A tunnel stays silent: make its peer anew. WireGuard's own retry takes 5 to 15 s. */
-  readonly kick: (tunnel: TunnelPlan) => void;
+  /** Something is otherwise than the last plan took it for: plan first, and tell of the changes then. */
+  readonly changed: (changes: readonly Change[]) => void;
+  /** Tunnels stay silent: make their peers anew. WireGuard's own retry takes 5 to 15 s. */
+  readonly kick: (tunnels: readonly TunnelPlan[]) => void;
   /** Own keys by lane, which seal the probes. */
   readonly keys: () => readonly PrivateKey[];
   /** Milliseconds on a monotonic clock. @default performance.now */
@@ -34,196 +33,241 @@ export interface ProberOptions {
   readonly random?: () => number;
 }
 
-/** Milliseconds between looks at what is due: the pace's resolution. */
-const TICK_MS = 50;
-/** Probes a second that one process sends before it slows all of them down: a tenth of one core. */
-const MOST_A_SECOND = 2000;
-/** Questions that may be out at once: a path in doubt is asked again before a far end can have answered. */
-const MOST_QUESTIONS = 8;
+/** What a plan wants probed. */
+export interface Watched extends Pick<HostPlan, 'tunnels' | 'links'> {
+  readonly fleet: Pick<Fleet, 'remotes'>;
+  /** MTU of the tunnels' devices. */
+  readonly mtu: number;
+}
 
-/** The prober of one gateway. Starts with the first {@link Prober.watch}, ends with its disposal. */
+/** What of this gateway others should leave alone. */
+export interface Resting {
+  /** All of it. */
+  readonly gateway: boolean;
+  readonly lanes: ReadonlySet<unknown>;
+  /** Clusters that nothing is sent to. */
+  readonly clusters: ReadonlySet<unknown>;
+}
+
+const NOTHING_RESTS: Resting = { gateway: false, lanes: new Set(), clusters: new Set() };
+
+/** The prober of one gateway. It begins with the first {@link Prober.watch}, and ends with its disposal. */
 export class Prober implements Disposable {
-  readonly #options: Required<ProberOptions>;
-  readonly #watches = new Map<TunnelId, Watch>();
-  readonly #probes: Probes<TunnelId>;
-  #timer: NodeJS.Timeout | undefined;
-  #looked = 0;
+  readonly #options: Pick<ProberOptions, 'changed' | 'kick' | 'keys'>;
+  readonly #paths: Paths;
+  #tunnels = new Map<string, TunnelPlan>();
+  /** Whom they led to when they were last watched. */
+  readonly #fars = new Map<string, string>();
+  #links = new Map<string, LinkPlan>();
+  /** Tunnels by what a transit watch calls their gateway. */
+  #gateways = new Map<string, readonly TunnelPlan[]>();
+  #indexes = new Map<string, number>();
+  /** Sizes that were found, as far as they were: what has never been measured is taken for what the plan computes. */
+  readonly #room = new Map<string, number>();
+  /** Links to workers that were up, and are not. */
+  readonly #lost = new Set<string>();
+  #resting = NOTHING_RESTS;
+  /** Until something changes. */
+  #usable: ReadonlySet<TunnelId> | undefined;
+  #reach: ReadonlySet<number> | undefined;
 
-  constructor({ now = () => performance.now(), random = Math.random, ...options }: ProberOptions) {
-    this.#options = { ...options, now, random };
-    this.#probes = new Probes({
-      onAnswer: ({ id, question, rttMs }) => this.#answer(id, question.sequence, rttMs),
-      onTold: () => {},
-      onRefused: (id) => this.#refused(id),
+  constructor({ changed, kick, keys, ...clock }: ProberOptions) {
+    this.#options = { changed, kick, keys };
+    this.#paths = new Paths({
+      ...clock,
+      changed: (changes) => this.#changed(changes),
+      kick: (ids) => kick(ids.flatMap((id) => this.#tunnels.get(id) ?? [])),
       speak: (id) => this.#speak(id),
-      now,
+      through: (ask) => this.#through(ask),
     });
   }
 
   /**
-   * Forgets what is known of those of these tunnels that have another far end now: it was known of the former one.
+   * Forgets what is known of those of these tunnels that have another far end, or another own key, now: it was known of
+   * the former one.
    *
    * @returns whether one of them was up
    */
   renew(tunnels: readonly TunnelPlan[]): boolean {
-    let wasUp = false;
-    for (const tunnel of tunnels) {
-      const watch = this.#watches.get(tunnel.id);
-      if (watch === undefined || isSame(watch.tunnel, tunnel)) continue;
-      wasUp ||= watch.path.state === 'up';
-      this.#watches.delete(tunnel.id);
-    }
-    return wasUp;
+    const keys = this.#options.keys();
+    const other = tunnels.filter((tunnel) => {
+      const before = this.#fars.get(tunnel.id);
+      return before !== undefined && before !== farOf(tunnel, keys);
+    });
+    for (const { id } of other) this.#lose(id);
+    if (other.length > 0) this.#forget();
+    return other.some(({ id }) => this.#paths.isUp(id));
   }
 
   /**
-   * Watches exactly these tunnels. What is known of those that stay is kept; new ones among `proven` begin as up, but for
-   * those that had another far end before.
+   * Watches exactly this. What is known of paths that stay is kept; new ones among `proven` begin as up, but for those
+   * that had another far end before.
    */
-  watch(tunnels: readonly TunnelPlan[], proven: ReadonlySet<TunnelId>): void {
-    const now = this.#options.now();
-    const before = new Set(this.#watches.keys());
-    this.renew(tunnels);
-    const wanted = new Set(tunnels.map(({ id }) => id));
-    for (const id of this.#watches.keys()) if (!wanted.has(id)) this.#watches.delete(id);
-    const fresh = tunnels.filter(({ id }) => !this.#watches.has(id));
-    for (const tunnel of fresh) {
-      const isProven = proven.has(tunnel.id) && !before.has(tunnel.id);
-      this.#watches.set(tunnel.id, this.#begin(now, tunnel, { isProven, fresh: fresh.length }));
-    }
-    for (const tunnel of tunnels) {
-      const watch = this.#watches.get(tunnel.id);
-      if (watch !== undefined) watch.tunnel = tunnel;
-    }
+  watch({ tunnels, links, fleet, mtu }: Watched, proven: ReadonlySet<TunnelId>): void {
     const keys = this.#options.keys();
-    this.#probes.hold(tunnels.flatMap((tunnel) => peerOf(tunnel, keys)));
-    this.#start(now);
+    const before = new Set(this.#fars.keys());
+    this.renew(tunnels);
+    // One that is measured anew, because its device's MTU is another one, carries packets all the while.
+    const isProven = (id: TunnelId): boolean =>
+      before.has(id) ? this.#fars.has(id) && this.#paths.isUp(id) : proven.has(id);
+    const paths = [
+      ...tunnels.flatMap((tunnel) => tunnelPath(tunnel, { keys, mtu, isProven: isProven(tunnel.id) })),
+      ...links.map(linkPath),
+    ];
+    this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]));
+    this.#links = new Map(links.map((link) => [linkId(link), link]));
+    this.#indexes = new Map(fleet.remotes.map(({ id, index }) => [id, index]));
+    for (const id of this.#fars.keys()) if (!this.#tunnels.has(id)) this.#lose(id);
+    for (const id of this.#lost) if (!this.#links.has(id)) this.#lost.delete(id);
+    for (const tunnel of tunnels) this.#fars.set(tunnel.id, farOf(tunnel, keys));
+    this.#forget();
+    const behind = gatewaysBehind(tunnels, fleet);
+    this.#gateways = new Map(behind.map((gateway) => [gateway.spec.id, gateway.tunnels]));
+    this.#paths.hold({ paths, gateways: behind.map(({ spec }) => spec) });
   }
 
-  /** Tunnels whose far end answers. */
-  healthy(): ReadonlySet<TunnelId> {
-    return new Set([...this.#watches].filter(([, { path }]) => path.state === 'up').map(([id]) => id));
+  /** What others are told to leave alone from now on. */
+  rest(resting: Resting): void {
+    const before = this.#resting;
+    this.#resting = resting;
+    if (isSame(before, resting)) return;
+    this.#forget();
+    this.#paths.announce([...this.#tunnels.keys(), ...this.#links.keys()]);
   }
 
-  paths(): ReadonlyMap<TunnelId, Path> {
-    return new Map([...this.#watches].map(([id, { path }]) => [id, path]));
+  /** Clusters that packets flow to or from. */
+  traffic(clusters: ReadonlySet<string>): void {
+    // Whatever flows passes the own nodes as well.
+    const own = clusters.size === 0 ? [] : [SIBLINGS, ...this.#links.keys()];
+    const behind = [...clusters].flatMap((cluster) => [behindId(cluster, 4), behindId(cluster, 6)]);
+    this.#paths.traffic({ neighbours: new Set([...clusters, ...own]), clusters: new Set(behind) });
+  }
+
+  /** What the next plan starts from. */
+  health(): Health {
+    const healthy = this.#usableNow();
+    const room = new Map<TunnelId, number>();
+    for (const id of healthy) {
+      const size = this.#room.get(id);
+      if (size !== undefined) room.set(id, size);
+    }
+    const gateways = this.#siblings();
+    return { healthy, ...(room.size > 0 && { room }), ...(gateways && { gateways }) };
+  }
+
+  report(id: string): PathReport | undefined {
+    return this.#paths.report(id);
+  }
+
+  /** Of tunnels and links. */
+  reports(): Iterable<PathReport> {
+    return this.#paths.reports();
+  }
+
+  /** What is known of a tunnel that answers. */
+  standing(id: TunnelId): Standing | undefined {
+    if (!this.#paths.isUp(id) || this.#resting.clusters.has(clusterOf(id))) return undefined;
+    const { impaired = false, draining = false } = this.#paths.told(id) ?? {};
+    const gateway = gatewayOf(id);
+    const deaf = ([4, 6] as const).some((family) => this.#paths.forwards(behindId(gateway, family)) === 'no');
+    return { deaf, impaired, draining: draining || this.#resting.lanes.has(laneOf(id)) };
+  }
+
+  /** Monotonic milliseconds of the last answer. */
+  answeredAt(id: string): number | undefined {
+    return this.#paths.answeredAt(id);
   }
 
   /** Own addresses that probes cannot be sent from, and why. */
   refused(): ReadonlyMap<string, string> {
-    return this.#probes.refused();
+    return this.#paths.refused();
   }
 
   /** Datagrams that changed nothing, by reason. */
   ignored(): ReadonlyMap<Ignored, number> {
-    return this.#probes.ignored();
+    return this.#paths.ignored();
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    this.#probes[Symbol.dispose]();
+    this.#paths[Symbol.dispose]();
   }
 
-  #start(now: number): void {
-    if (this.#timer !== undefined) return;
-    this.#looked = now;
-    this.#timer = setInterval(() => this.#look(), TICK_MS);
+  #usableNow(): ReadonlySet<TunnelId> {
+    this.#usable ??= usable([...this.#tunnels.values()], (id) => this.standing(id));
+    return this.#usable;
   }
 
-  /** Not all are asked in the same instant: the answers to a thousand questions would overrun a socket's buffer. */
-  #begin(now: number, tunnel: TunnelPlan, { isProven, fresh }: { isProven: boolean; fresh: number }): Watch {
-    const { random } = this.#options;
-    const path = newPath(now, isProven);
-    const spreadMs = isProven ? probeDelay(path, 1) : (1000 * fresh) / MOST_A_SECOND;
-    const kickAt = now + kickDelay(0, random());
-    const due = now + spreadMs * random();
-    return { tunnel, path, due, asked: 0, questions: new Set(), kicks: 0, kickAt };
+  /** Own gateways that answer; undefined while none has said whom it reaches, or has had the time to. */
+  #siblings(): Health['gateways'] {
+    const all = [...this.#links.values()].filter(({ ordinal }) => ordinal !== undefined);
+    if (all.length === 0) return undefined;
+    const reaching = all.flatMap((link): [number, ReadonlySet<number>][] => {
+      const id = linkId(link);
+      const { reach } = this.#paths.told(id) ?? {};
+      const isKnown = link.ordinal !== undefined && reach !== undefined && this.#paths.isUp(id);
+      return isKnown ? [[link.ordinal, reach]] : [];
+    });
+    const isYoung = all.every((link) => {
+      const id = linkId(link);
+      return this.#paths.told(id) === undefined && this.#paths.report(id)?.hears !== 'no';
+    });
+    return isYoung ? undefined : new Map(reaching);
   }
 
-  #look(): void {
-    const now = this.#options.now();
-    // A process that was itself late cannot tell a lost answer from one that it has not read yet.
-    const late = now - this.#looked > 5 * TICK_MS;
-    this.#looked = now;
-    this.#probes.tend();
-    const stretch = Math.max(1, this.#watches.size / MOST_A_SECOND);
-    for (const watch of this.#watches.values()) {
-      if (watch.due > now) continue;
-      if (watch.questions.size > 0 && !late) this.#miss(watch, now);
-      this.#ask(watch);
-      // Unevenly, so that those which began together do not stay together.
-      watch.due = now + probeDelay(watch.path, stretch) * (0.9 + 0.2 * this.#options.random());
+  /** Nothing is known of it any more. */
+  #lose(id: string): void {
+    this.#fars.delete(id);
+    this.#room.delete(id);
+  }
+
+  #forget(): void {
+    this.#usable = undefined;
+    this.#reach = undefined;
+  }
+
+  #changed(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const { path } = change;
+      if (change.what === 'mtu') this.#room.set(path, change.to);
+      const link = this.#links.get(path);
+      if (change.what !== 'state' || link === undefined || link.ordinal !== undefined) continue;
+      if (change.to === 'up') this.#lost.delete(path);
+      else if (change.from === 'up') this.#lost.add(path);
     }
+    this.#forget();
+    this.#options.changed(changes);
   }
 
-  #ask(watch: Watch): void {
-    const { path, questions, tunnel } = watch;
-    const { id } = tunnel;
-    // By a socket of its own from the first miss on, until it answers or has been silent for long.
-    if (!isDoubted(path) && path.refusedSince === undefined) this.#probes.attend(id, false);
-    else if (path.misses > 0) this.#probes.attend(id, true);
-    watch.asked += 1;
-    questions.add(watch.asked);
-    this.#probes.ask(id, { sequence: watch.asked, kind: 'small' });
-    const [oldest] = questions;
-    if (oldest !== undefined && questions.size > MOST_QUESTIONS) questions.delete(oldest);
+  /**
+   * A gateway that does not reach a worker which it has reached says so: where only its own link is dead, others are
+   * better; where the worker is, all gateways say the same.
+   */
+  #speak(id: string): Omit<Speech, 'hears'> {
+    const { gateway, lanes, clusters } = this.#resting;
+    if (this.#links.has(id)) return { impaired: false, draining: gateway, reach: this.#reached() };
+    const tunnel = this.#tunnels.get(id)?.id;
+    const rests = tunnel !== undefined && (lanes.has(laneOf(tunnel)) || clusters.has(clusterOf(tunnel)));
+    return { impaired: this.#lost.size > 0, draining: gateway || rests };
   }
 
-  #speak(id: TunnelId): Speech {
-    const state = this.#watches.get(id)?.path.state ?? 'unknown';
-    return { hears: HEARS[state], impaired: false, draining: false };
+  #reached(): ReadonlySet<number> {
+    return (this.#reach ??= new Set(
+      [...this.#usableNow()].flatMap((id) => this.#indexes.get(clusterOf(id)) ?? []),
+    ));
   }
 
-  #refused(id: TunnelId): void {
-    const watch = this.#watches.get(id);
-    if (watch === undefined) return;
-    watch.questions.clear();
-    this.#settle(watch, refused(watch.path, this.#options.now()));
-  }
-
-  #settle(watch: Watch, path: Path): void {
-    const before = watch.path.state;
-    watch.kicks = 0;
-    watch.path = path;
-    if (before !== 'up') this.#options.changed(watch.tunnel.id, path);
-  }
-
-  #miss(watch: Watch, now: number): void {
-    const before = watch.path.state;
-    watch.path = missed(watch.path, now);
-    if (watch.path.state !== before) {
-      watch.kickAt = now + kickDelay(0, this.#options.random());
-      this.#options.changed(watch.tunnel.id, watch.path);
-    }
-    if (watch.path.state === 'up' || now < watch.kickAt) return;
-    watch.kicks += 1;
-    watch.kickAt = now + kickDelay(watch.kicks, this.#options.random());
-    this.#options.kick(watch.tunnel);
-  }
-
-  /** An answer to a question that a later one has answered already says nothing new. */
-  #answer(id: TunnelId, sequence: number, rttMs: number): void {
-    const watch = this.#watches.get(id);
-    if (watch?.questions.has(sequence) !== true) return;
-    for (const question of watch.questions) if (question <= sequence) watch.questions.delete(question);
-    this.#settle(watch, answered(watch.path, this.#options.now(), rttMs));
+  /** By another lane each time. */
+  #through({ gateway, responder, sequence }: TransitAsk): { path: string; to: string } | undefined {
+    const family = familyBehind(gateway);
+    const sound = (this.#gateways.get(gateway) ?? []).filter(({ id }) => this.#paths.isSound(id));
+    const tunnel = sound[sequence % sound.length];
+    if (tunnel === undefined) return undefined;
+    const end = farEnd(tunnel, family);
+    return end && { path: tunnel.id, to: responderAddress(end, responder) };
   }
 }
 
-const HEARS = { unknown: 'unknown', up: 'yes', down: 'no' } as const;
-
-/** None while there is no key for its lane: it stays silent until there is. */
-function peerOf({ id, peer, local, remote }: TunnelPlan, keys: readonly PrivateKey[]): ProbePeer<TunnelId>[] {
-  const own = keys[Number(id.slice(id.lastIndexOf('#') + 1))];
-  if (own === undefined) return [];
-  const ends = local.flatMap((address, at): Ends[] => {
-    const far = remote[at];
-    return far === undefined ? [] : [{ local: address, remote: far }];
-  });
-  return [{ id, ends, secret: { own, peer } }];
-}
-
-/** The same far end, asked from the same address. */
-function isSame(a: TunnelPlan, b: TunnelPlan): boolean {
-  return a.peer === b.peer && a.local[0] === b.local[0] && a.remote[0] === b.remote[0];
+function isSame(a: Resting, b: Resting): boolean {
+  const lists = ['lanes', 'clusters'] as const;
+  return a.gateway === b.gateway && lists.every((list) => a[list].symmetricDifference(b[list]).size === 0);
 }

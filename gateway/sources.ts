@@ -12,16 +12,25 @@ export interface SourcesOptions {
   readonly member: Member;
   /** Called once a second. */
   readonly tick: () => void;
+  /** Called once a second, but never while it still looks. */
+  readonly look: () => Promise<void>;
 }
 
-export function gatewaySources({ tools, site, member, tick }: SourcesOptions): DaemonParts['sources'] {
-  const { signal, wake } = tools;
+export function gatewaySources({ tools, site, member, tick, look }: SourcesOptions): DaemonParts['sources'] {
+  const { signal, wake, log } = tools;
   return [
     async () => {
       for await (const _ of watchSite(site, { signal })) wake();
     },
     async () => {
       for await (const _ of member.changes()) wake();
+    },
+    async () => {
+      while (!signal.aborted) {
+        // Where it cannot be told, what was busy counts as busy.
+        await look().catch((error: unknown) => log.debug({ error }, 'Traffic cannot be read'));
+        await delay(1000, undefined, { signal }).catch(() => undefined);
+      }
     },
     async () => {
       while (!signal.aborted) {

@@ -1,10 +1,12 @@
 // What the gateway daemon tells of itself: part of the value behind /state, without secrets.
 // This module is pure.
 
-import type { Path } from './liveness.ts';
+import { pathText } from '#lib/health';
+import type { Clock, PathReport } from '#lib/health';
 import { healthText } from '#topology';
 import type { DevicePlan, Fleet, Host, TunnelId, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
+import type { Standing } from './usable.ts';
 
 /** What the last pass started from, and what it planned. */
 export interface Known {
@@ -15,22 +17,37 @@ export interface Known {
   readonly tunnels: readonly TunnelPlan[];
 }
 
+/** What the prober knows. */
+export interface Seen {
+  readonly reports: Iterable<PathReport>;
+  readonly standing: (id: TunnelId) => Standing | undefined;
+}
+
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
   { membership, fleet, host, tunnels }: Known,
-  paths: ReadonlyMap<TunnelId, Path>,
-  now: { readonly monotonic: number; readonly wall: Date },
+  { reports, standing }: Seen,
+  now: Clock,
 ): object {
-  const wall = (since: number): Date => new Date(now.wall.getTime() - (now.monotonic - since));
+  const wall = (at: number): Date => new Date(now.wall.getTime() - (now.monotonic - at));
+  const paths = [...reports];
+  const byId = new Map(paths.map((path) => [path.id, path]));
+  const far = new Map<string, Standing | undefined>(tunnels.map(({ id }) => [id, standing(id)]));
+  const used = new Set<string>(host?.healthy);
   return {
     membership,
     fleet,
     host: host && { ...host, ...healthText(host) },
     tunnels: tunnels.map(({ id, device }) => {
-      const path = paths.get(id);
+      const path = byId.get(id);
       if (path === undefined) return { id, device, up: false, state: 'unknown' };
       const { state, since, rttMs, misses } = path;
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
+    paths: paths.map((path) => ({
+      ...pathText(path, now),
+      ...far.get(path.id),
+      used: used.has(path.id),
+    })),
   };
 }

@@ -1,0 +1,50 @@
+// Which tunnels carry packets, of those that answer.
+// This module is pure.
+
+import type { TunnelId, TunnelPlan } from '#topology';
+
+/** What is known of one tunnel that answers. */
+export interface Standing {
+  /** Nodes behind its gateway do not answer through it. */
+  readonly deaf: boolean;
+  /** Its gateway says that it does not reach all of its nodes. */
+  readonly impaired: boolean;
+  /** Its gateway, or its lane, will be gone soon. */
+  readonly draining: boolean;
+}
+
+/**
+ * All that answer, but for those whose gateway is deaf, impaired or drains: these are the last resort of a cluster that
+ * has no others, in that order from the worst. A packet is better sent into doubt than dropped.
+ */
+export function usable(
+  tunnels: readonly Pick<TunnelPlan, 'id'>[],
+  standing: (id: TunnelId) => Standing | undefined,
+): ReadonlySet<TunnelId> {
+  const best = new Map<string, { rank: number; ids: TunnelId[] }>();
+  for (const { id } of tunnels) {
+    const seen = standing(id);
+    if (seen === undefined) continue;
+    const rank = Number(seen.draining) + 2 * Number(seen.impaired) + 4 * Number(seen.deaf);
+    const cluster = clusterOf(id);
+    const held = best.get(cluster);
+    if (held === undefined || rank < held.rank) best.set(cluster, { rank, ids: [id] });
+    else if (rank === held.rank) held.ids.push(id);
+  }
+  return new Set([...best.values()].flatMap(({ ids }) => ids));
+}
+
+/** `west/1#0` → `west` */
+export function clusterOf(id: string): string {
+  return id.slice(0, id.lastIndexOf('/'));
+}
+
+/** `west/1#0` → `west/1` */
+export function gatewayOf(id: TunnelId): string {
+  return id.slice(0, id.lastIndexOf('#'));
+}
+
+/** `west/1#0` → 0 */
+export function laneOf(id: TunnelId): number {
+  return Number(id.slice(id.lastIndexOf('#') + 1));
+}
