@@ -55,8 +55,10 @@ async function agentOf(t: { teardown: (f: () => Promise<void>) => void }): Promi
   const state = join(site, 'state');
   const flags = { site, secrets: site, state, node: 'worker-1', statusPort: 0, logLevel: 'error' } as const;
   const tools = { log, metrics, conditions, signal, wake: () => {} };
+  const agent = new Agent({ tools, flags, run, resilient: true });
+  t.teardown(() => agent[Symbol.asyncDispose]());
   return {
-    agent: new Agent({ tools, flags, run, resilient: true }),
+    agent,
     codes: () => conditions.all().map(({ code }) => code),
     changed,
     write: (name, text) => writeFile(join(site, name), text),
@@ -80,7 +82,7 @@ test('Agent waits for a clusterset, follows it, and has nothing to report once t
   await write('clusterset.yaml', `${CLUSTERSET}clusters: []\nleft: true\n`);
   await agent.pass();
   t.deepEqual(codes(), []);
-  t.deepEqual(agent.state(), { fleet: undefined, host: undefined });
+  t.deepEqual(agent.state(), { fleet: undefined, host: undefined, paths: [] });
   t.is(agent.ready(), 'the cluster has left');
 });
 

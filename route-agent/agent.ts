@@ -1,13 +1,18 @@
 // The route agent's own parts: one pass after another, each from the site directory to this host's kernel.
 
-import { FactsReader, HostKeeper, removeHost } from '#host';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Events, FactsReader, HostKeeper, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
+import { pathText } from '#lib/health';
 import type { Run } from '#lib/linux';
 import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
+import type { SiteDirectory } from '#site';
 import { createPlanner, healthText } from '#topology';
-import type { Fleet, Host } from '#topology';
+import type { Fleet, Host, HostPlan, Node } from '#topology';
+import { Prober } from './prober.ts';
 import { workerNode } from './role.ts';
+import { Traffic } from './traffic.ts';
 
 export interface AgentOptions {
   readonly tools: DaemonTools;
@@ -17,14 +22,18 @@ export interface AgentOptions {
   readonly resilient: boolean;
 }
 
-/** One worker. It sends to every gateway that the site names; which of them answer is not judged here yet. */
+/** One worker. It sends to those own gateways that answer and reach where a packet is to go. */
 export class Agent implements DaemonParts {
   readonly #options: AgentOptions;
   readonly #reader: SiteReader;
   readonly #plan = createPlanner();
   readonly sources: DaemonParts['sources'];
   readonly #facts: FactsReader;
+  readonly #prober: Prober;
+  readonly #events: Events;
+  readonly #traffic = new Traffic();
   #keeper: HostKeeper;
+  #links: HostPlan['links'] = [];
   /** What the site directory said last of the own cluster. */
   #phase: 'unknown' | 'joined' | 'left' = 'unknown';
   #fleet: Fleet | undefined;
@@ -36,50 +45,30 @@ export class Agent implements DaemonParts {
     this.#facts = new FactsReader(run);
     this.#keeper = this.#newKeeper();
     this.#reader = new SiteReader(flags.site);
+    this.#prober = new Prober({
+      changed: (changes) => {
+        this.#events.add(changes);
+        tools.wake();
+      },
+    });
+    this.#events = new Events({ ...tools, answeredAt: (path) => this.#prober.answeredAt(path) });
     this.sources = [
       async () => {
         for await (const _ of watchSite(flags.site, { signal: tools.signal })) tools.wake();
       },
+      () => this.#look(),
     ];
   }
 
   async pass(): Promise<Again> {
-    const { flags, tools, resilient } = this.#options;
-    const directory = await this.#reader.read();
-    const faults = directory.faults.map(({ message }) =>
-      condition('IST_SITE_INVALID', flags.node, { reason: message }),
-    );
-    tools.conditions.set('site', faults);
+    const directory = await this.#read();
     if (directory.clusterset?.left === true) return await this.#leave();
-    const [missing] = directory.missing;
-    // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
-    if (missing !== undefined)
-      throw new Error(
-        `Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost. See to it that the gateways' files are copied whole`,
-      );
     const fleet = fleetFromSite(directory);
-    const file = `${flags.site}/${CLUSTERSET_FILE}`;
-    const isWaiting = fleet === undefined && this.#phase === 'unknown';
-    tools.conditions.set(
-      'wait',
-      isWaiting ? [condition('IST_WAITING_FOR_GATEWAY', flags.node, { file })] : [],
-    );
+    this.#wait(fleet === undefined && this.#phase === 'unknown');
     // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
     if (fleet === undefined) return {};
     this.#phase = 'joined';
-    const facts = await this.#facts.read(workerNode(directory.site, flags.node));
-    const host = { node: flags.node, ...facts, resilient, healthy: new Set<never>() };
-    const planned = this.#plan(fleet, host);
-    this.#fleet = fleet;
-    this.#host = host;
-    const { failures } = await this.#keeper.hold(planned, []);
-    const conditions = failures
-      .slice(0, 1)
-      .map(({ what, reason }) =>
-        condition('IST_HOST_INCOMPLETE', flags.node, { reason: `${what}: ${reason}` }),
-      );
-    tools.conditions.set('apply', conditions);
-    tools.conditions.set('plan', planned.conditions);
+    await this.#hold(fleet, workerNode(directory.site, this.#options.flags.node));
     return { againMs: this.#keeper.restMs };
   }
 
@@ -96,20 +85,84 @@ export class Agent implements DaemonParts {
   }
 
   state(): object {
+    const now = { monotonic: performance.now(), wall: new Date() };
     return {
       fleet: this.#fleet,
       host: this.#host && { ...this.#host, ...healthText(this.#host) },
+      paths: [...this.#prober.reports()].map((path) => pathText(path, now)),
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#prober[Symbol.dispose]();
     await Promise.resolve();
+  }
+
+  async #read(): Promise<SiteDirectory> {
+    const { flags, tools } = this.#options;
+    const directory = await this.#reader.read();
+    const faults = directory.faults.map(({ message }) =>
+      condition('IST_SITE_INVALID', flags.node, { reason: message }),
+    );
+    tools.conditions.set('site', faults);
+    const [missing] = directory.missing;
+    // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
+    if (missing !== undefined && directory.clusterset?.left !== true)
+      throw new Error(
+        `Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost. See to it that the gateways' files are copied whole`,
+      );
+    return directory;
+  }
+
+  #wait(isWaiting: boolean): void {
+    const { flags, tools } = this.#options;
+    const file = `${flags.site}/${CLUSTERSET_FILE}`;
+    const waits = isWaiting ? [condition('IST_WAITING_FOR_GATEWAY', flags.node, { file })] : [];
+    tools.conditions.set('wait', waits);
+  }
+
+  async #hold(fleet: Fleet, node: Node): Promise<void> {
+    const { flags, tools, resilient } = this.#options;
+    const facts = await this.#facts.read(node);
+    const health = { healthy: new Set<never>(), ...this.#prober.health() };
+    const host = { node: flags.node, ...facts, resilient, ...health };
+    const planned = this.#plan(fleet, host);
+    this.#fleet = fleet;
+    this.#host = host;
+    const { failures } = await this.#keeper.hold(planned, []);
+    this.#events.tell(performance.now());
+    this.#watch(planned, fleet);
+    const conditions = failures
+      .slice(0, 1)
+      .map(({ what, reason }) =>
+        condition('IST_HOST_INCOMPLETE', flags.node, { reason: `${what}: ${reason}` }),
+      );
+    tools.conditions.set('apply', conditions);
+    tools.conditions.set('plan', planned.conditions);
+  }
+
+  #watch(planned: Pick<HostPlan, 'links' | 'echoes'>, fleet: Pick<Fleet, 'remotes'>): void {
+    this.#prober.watch(planned, fleet);
+    this.#links = planned.links;
+  }
+
+  /** Once a second. */
+  async #look(): Promise<void> {
+    const { signal } = this.#options.tools;
+    while (!signal.aborted) {
+      const devices = new Set(
+        this.#links.map(({ local }) => local.split('%')[1] ?? this.#host?.uplink.device ?? ''),
+      );
+      this.#prober.traffic(await this.#traffic.isBusy(devices, this.#links.length));
+      await delay(1000, undefined, { signal }).catch(() => undefined);
+    }
   }
 
   /** The host is as it was before us. The agent stays, for the day that the cluster joins again. */
   async #leave(): Promise<Again> {
     const { run, flags, tools } = this.#options;
     if (this.#phase === 'left') return {};
+    this.#watch({ links: [], echoes: [] }, { remotes: [] });
     await removeHost(run, flags.state);
     tools.log.info('The cluster has left: everything is removed from this host');
     for (const source of ['wait', 'apply', 'plan']) tools.conditions.set(source, []);

@@ -1,0 +1,82 @@
+// What this worker probes, and what its plan may make of the answers.
+
+import { Paths } from '#host';
+import type { Change, PathReport } from '#lib/health';
+import type { Fleet, Health, HostPlan, LinkPlan } from '#topology';
+
+export interface ProberOptions {
+  /** Something is otherwise than the last plan took it for: plan first, and tell of the changes then. */
+  readonly changed: (changes: readonly Change[]) => void;
+  /** Milliseconds on a monotonic clock. @default performance.now */
+  readonly now?: () => number;
+  /** In [0, 1). @default Math.random */
+  readonly random?: () => number;
+}
+
+/** Own gateways stand in for each other. */
+const GATEWAYS = 'gateways';
+
+/** The prober of one worker. It begins with the first {@link Prober.watch}, and ends with its disposal. */
+export class Prober implements Disposable {
+  readonly #paths: Paths;
+  #links: readonly LinkPlan[] = [];
+  /** Indexes of all clusters: what a gateway counts as reaching that has not said. */
+  #all: ReadonlySet<number> = new Set();
+
+  constructor({ changed, ...clock }: ProberOptions) {
+    const nothing = { impaired: false, draining: false };
+    this.#paths = new Paths({ ...clock, changed, kick: () => {}, speak: () => nothing });
+  }
+
+  /** Watches exactly this. Gateways count as up until they are silent: a restart of this daemon moves nothing. */
+  watch({ links, echoes }: Pick<HostPlan, 'links' | 'echoes'>, { remotes }: Pick<Fleet, 'remotes'>): void {
+    this.#links = links.filter(({ ordinal }) => ordinal !== undefined);
+    this.#all = new Set(remotes.map(({ index }) => index));
+    const paths = this.#links.map(({ node: id, local, remote }) => ({
+      spec: { id, neighbour: GATEWAYS, far: `${local} ${remote}`, isProven: true },
+      peer: { id, ends: [{ local, remote }] },
+    }));
+    this.#paths.hold({ paths, echoes: new Set(echoes) });
+  }
+
+  /** Whether more passes between this worker and its gateways than probes. */
+  traffic(isBusy: boolean): void {
+    const busy = new Set(isBusy ? [GATEWAYS] : []);
+    this.#paths.traffic({ neighbours: busy, clusters: new Set() });
+  }
+
+  /** What the next plan starts from. One that drains is left to clusters that no other reaches. */
+  health(): Pick<Health, 'gateways'> {
+    if (this.#links.length === 0) return {};
+    const up = this.#links.flatMap(({ node, ordinal }) => {
+      if (ordinal === undefined || !this.#paths.isUp(node)) return [];
+      const { draining = false, reach = this.#all } = this.#paths.told(node) ?? {};
+      return [{ ordinal, draining, reach }];
+    });
+    const staying = up.filter(({ draining }) => !draining).map(({ reach }) => reach);
+    const reached = staying.reduce((all, reach) => all.union(reach), new Set<number>());
+    return {
+      gateways: new Map(
+        up.map(({ ordinal, draining, reach }) => [ordinal, draining ? reach.difference(reached) : reach]),
+      ),
+    };
+  }
+
+  reports(): Iterable<PathReport> {
+    return this.#paths.reports();
+  }
+
+  /** Monotonic milliseconds of the last answer. */
+  answeredAt(path: string): number | undefined {
+    return this.#paths.answeredAt(path);
+  }
+
+  /** Own addresses that probes cannot be sent from, and why. */
+  refused(): ReadonlyMap<string, string> {
+    return this.#paths.refused();
+  }
+
+  [Symbol.dispose](): void {
+    this.#paths[Symbol.dispose]();
+  }
+}
