@@ -94,5 +94,9 @@ const isFailover = positionals[0] === 'failover' && positionals.length === 1;
 if (!isFailover && (values.only ?? values.runs) !== undefined)
   throw new RangeError('Cannot use --only and --runs: they belong to "failover", alone');
 const signal = interruption();
-await (isFailover ? failover(values, signal) : measureAll(positionals, values.json, signal));
+await (isFailover ? failover(values, signal) : measureAll(positionals, values.json, signal)).catch(
+  (error: unknown) => {
+    if (!signal.aborted) throw error;
+  },
+);
 if (signal.aborted) process.exitCode = 1;

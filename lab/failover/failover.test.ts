@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { Run } from './measure.ts';
+import { failoverPage } from './page.ts';
 import { chooseRows } from './run.ts';
 import { renderRows, summarizeRow, summarizeVariant } from './summary.ts';
 import { groupIn, memberOf, mostSwitches, switchesIn } from './switches.ts';
@@ -59,6 +60,7 @@ const good: Run = {
   tcpLost: 0,
   hit: 8,
   pauseMs: 12,
+  cpu: 0.1,
   figures: {},
 };
 const control = {
@@ -69,6 +71,7 @@ const control = {
   reordered: 0,
   tcpLost: 0,
   pauseMs: 12,
+  cpu: 0.1,
 };
 const limits = { silenceMs: 500, tcpLost: 0 };
 const variant = { id: 'gateway-dead/local', what: 'east/gw-0', limits };
@@ -141,4 +144,28 @@ test('chooseRows() finds rows and variants by their ids', (t) => {
   t.throws(() => chooseRows('path'), { message: /Cannot measure "path": faults are gateway-dead, / });
   const ids = chooseRows(undefined).flatMap((row) => [row.id, ...row.variants.map(({ id }) => id)]);
   t.is(new Set(ids).size, ids.length);
+});
+
+test('failoverPage() holds a row a variant, and what others need for the same', (t) => {
+  const row = { id: 'gateway-dead', what: 'dead' };
+  const still = {
+    ...variant,
+    id: 'static/gateway-dead',
+    measured: { control, runs: [{ ...good, silenceMs: 8000 }] },
+  };
+  const page = failoverPage(
+    JSON.stringify({
+      machine: { cpus: 2, cpu: 'one', kernel: '6.18', node: 'v24' },
+      rows: [
+        summarizeRow(row, [
+          { ...variant, measured: { control, runs: [{ ...good, figures: { newMs: Infinity } }] } },
+          { ...variant, id: 'gateway-dead/remote', measured: { error: 'no' } },
+        ]),
+      ],
+      references: [summarizeRow({ id: 'static', what: 'by hand' }, [still])],
+    }),
+  );
+  t.regex(page, /\| `gateway-dead\/local` .* 300 \/ 300 \/ 300 .* newMs never \/ never \/ never .* met \|/);
+  t.regex(page, /\| `gateway-dead\/remote` .* not measured \|/);
+  t.regex(page, /\| `gateway-dead\/local` \| 300 \| more than 27: it never recovers \| 57 to 66 \|/);
 });

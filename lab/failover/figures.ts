@@ -27,15 +27,16 @@ export async function countFlapping(lab: Lab): Promise<Observer> {
   };
 }
 
-/** Half of a turn: until then, whoever loses something is on the path. */
-const FIRST_MS = 450;
+/** Whoever is on the path loses something as soon as the first does: each sends more often than this. Shorter than half a turn. */
+const FIRST_MS = 300;
 
 function lostByOthers({ flows }: Trace, { broken, end }: Moments): number {
   const lost = flows.map((flow) => {
     const arrived = new Set(flow.arrivals.map(({ sequence }) => sequence));
     return flow.sent.filter((at, sequence) => at >= broken && at < end && !arrived.has(sequence));
   });
-  const others = lost.filter((times) => (times[0] ?? Infinity) > broken + FIRST_MS);
+  const first = Math.min(...lost.map((times) => times[0] ?? Infinity));
+  const others = lost.filter((times) => (times[0] ?? Infinity) > first + FIRST_MS);
   return others.reduce((sum, times) => sum + times.length, 0);
 }
 

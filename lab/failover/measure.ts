@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../lab.ts';
 import { analyse, type Analysis } from '../traffic/analyse.ts';
 import { now } from '../traffic/clock.ts';
+import type { Trace } from '../traffic/trace.ts';
 import { Traffic } from '../traffic/traffic.ts';
 import type { Bed } from './bed.ts';
 import { AFTER_MS, FOR_MS, type Variant } from './row.ts';
@@ -18,8 +19,9 @@ export interface Run {
   readonly tcpLost: number;
   /** Flows that lost something or were silent for longer than the control was: a fault that hits none measures nothing. */
   readonly hit: number;
-  /** The longest pause of the generator itself. */
+  /** The longest pause of the generator itself, and what it took of one core: neither may be what is measured. */
   readonly pauseMs: number;
+  readonly cpu: number;
   /** What the row's observer saw. */
   readonly figures: Readonly<Record<string, number>>;
 }
@@ -41,7 +43,7 @@ const WARM_MS = 1500;
 export async function measure(bed: Bed, variant: Variant, options: MeasureOptions): Promise<Measured> {
   const { runs, signal, say } = options;
   await bed.whole(signal);
-  const control = plain(await measureControl(bed.lab, variant, signal));
+  const control = await measureControl(bed.lab, variant, signal);
   say(`${variant.id}: control ${said(control)}`);
   const measured: Run[] = [];
   for (let n = 1; n <= runs; n += 1) {
@@ -64,13 +66,14 @@ function figuresSaid({ hit, figures }: Run): string {
   return `; ${hit} flows hit${all.join('')}`;
 }
 
-async function measureControl(lab: Lab, variant: Variant, signal: AbortSignal): Promise<Analysis> {
+async function measureControl(lab: Lab, variant: Variant, signal: AbortSignal): Promise<Measured['control']> {
   await using traffic = await Traffic.start(lab, variant.traffic);
   await sleep(WARM_MS, undefined, { signal });
   const from = now();
   await sleep(lengthOf(variant), undefined, { signal });
   const to = now();
-  return analyse(await traffic.stop(), { from, to });
+  const trace = await traffic.stop();
+  return plain(trace, analyse(trace, { from, to }));
 }
 
 function lengthOf({ forMs = FOR_MS, afterMs = AFTER_MS }: Variant): number {
@@ -98,7 +101,11 @@ async function measureFault(lab: Lab, variant: Variant, { control, signal }: Fau
   const trace = await traffic.stop();
   const analysis = analyse(trace, { from: broken, to: moments.end });
   const figures = (await observer?.figures({ moments, trace, analysis })) ?? {};
-  return { ...lessControl(analysis, control), hit: hits(analysis, control), figures: rounded(figures) };
+  return {
+    ...lessControl(plain(trace, analysis), control),
+    hit: hits(analysis, control),
+    figures: rounded(figures),
+  };
 }
 
 /** To a tenth of a millisecond. */
@@ -110,7 +117,7 @@ function rounded(figures: Readonly<Record<string, number>>): Record<string, numb
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, round(value)]));
 }
 
-function plain({ udp, tcp }: Analysis): Measured['control'] {
+function plain({ cpu }: Trace, { udp, tcp }: Analysis): Measured['control'] {
   const { lost, duplicated, reordered } = udp;
   return {
     silenceMs: round(udp.silenceMs),
@@ -120,12 +127,12 @@ function plain({ udp, tcp }: Analysis): Measured['control'] {
     reordered,
     tcpLost: tcp.lost,
     pauseMs: round(udp.pauseMs),
+    cpu: Math.round(cpu * 1000) / 1000,
   };
 }
 
 /** Silences stand as they are: only losses are subtracted. */
-function lessControl(analysis: Analysis, control: Measured['control']): Measured['control'] {
-  const run = plain(analysis);
+function lessControl(run: Measured['control'], control: Measured['control']): Measured['control'] {
   const less = (name: 'lost' | 'duplicated' | 'reordered' | 'tcpLost'): number =>
     Math.max(0, run[name] - control[name]);
   return {

@@ -22,19 +22,32 @@ export interface FailoverResult {
 }
 
 export async function measureFailover(options: FailoverOptions): Promise<FailoverResult> {
-  const chosen = chooseRows(options.only);
-  await using beds = new Beds();
-  const summaries: { readonly row: FailoverRow; readonly summary: RowSummary }[] = [];
-  for (const row of chosen) {
-    const results: VariantResult[] = [];
-    for (const variant of row.variants) results.push(await attempt(beds, variant, options));
-    summaries.push({ row, summary: summarizeRow(row, results) });
-  }
+  const rows = chooseRows(options.only);
+  const results = await measureVariants(
+    rows.flatMap(({ variants }) => variants),
+    options,
+  );
+  const summaries = rows.map((row) => {
+    const own = row.variants.flatMap(({ id }) => results.get(id) ?? []);
+    return { row, summary: summarizeRow(row, own) };
+  });
   const isReference = ({ row }: { readonly row: FailoverRow }): boolean => row.isReference === true;
   return {
     rows: summaries.filter((each) => !isReference(each)).map(({ summary }) => summary),
     references: summaries.filter(isReference).map(({ summary }) => summary),
   };
+}
+
+/** Those that need the same bed one after the other. */
+async function measureVariants(
+  variants: readonly Variant[],
+  options: FailoverOptions,
+): Promise<ReadonlyMap<string, VariantResult>> {
+  await using beds = new Beds();
+  const results = new Map<string, VariantResult>();
+  for (const group of Map.groupBy(variants, ({ bed }) => bed ?? 'direct').values())
+    for (const variant of group) results.set(variant.id, await attempt(beds, variant, options));
+  return results;
 }
 
 /** @throws {RangeError} on an id that neither a row nor a variant has */
