@@ -127,9 +127,9 @@ function untracked({ fabric, own, here }: Ground, family: Family): string[] {
 }
 
 /**
- * A tunnel leads to pods and fabric only: neither to other clusters nor to the node's other addresses (kubelet, ssh).
- * Here and not in input: there a reply to a translated flow already carries the LAN address that it began with. Whom
- * the source belongs to, WireGuard's allowed IPs have said.
+ * A tunnel leads to pods, and from the fabric to the fabric: neither to other clusters nor to the node's other addresses
+ * (kubelet, ssh). Here and not in input: there a reply to a translated flow already carries the LAN address that it
+ * began with. Whom the source belongs to, WireGuard's allowed IPs have said.
  */
 function tunnel({ fabric, own, here }: Ground): string[] {
   const rules = (family: Family): string[] => {
@@ -139,7 +139,6 @@ function tunnel({ fabric, own, here }: Ground): string[] {
       `${passing} notrack accept`,
       `${ip} saddr ${block} goto fabric${family}`,
       `${ip} daddr ${own[family]} accept`,
-      `${ip} daddr ${block} accept`,
       drop('bad_dest'),
     ];
   };
