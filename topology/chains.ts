@@ -2,6 +2,7 @@
 // This module is pure.
 
 import {
+  KNOCK_PORT,
   LINK_DEVICE,
   MARK_FABRIC,
   MARK_MASK,
@@ -69,7 +70,7 @@ export function chains(ground: Ground): string[] {
     ...input(ground),
     ...forward(ground),
     chain('probes', [
-      `udp dport ${PROBE_PORT} accept`,
+      `udp dport { ${PROBE_PORT}, ${KNOCK_PORT} } accept`,
       `udp sport ${PROBE_PORT} accept`,
       'meta l4proto { icmp, icmpv6 } accept',
     ]),
@@ -184,7 +185,11 @@ function input({ fabric, notFabric, gateway }: Ground): string[] {
 
 /** It probes, and its kernel may refuse our probes: all else from a sibling is for other clusters. */
 function sibling(): string {
-  return chain('sibling', [`udp dport ${PROBE_PORT} accept`, `${UNREACHABLE[6]} accept`, drop('bad_dest')]);
+  return chain('sibling', [
+    `udp dport { ${PROBE_PORT}, ${KNOCK_PORT} } accept`,
+    `${UNREACHABLE[6]} accept`,
+    drop('bad_dest'),
+  ]);
 }
 
 /** No "too big" about own tunnels' outer packets: were it believed, the kernel would cut them from then on, and full-size probes would lie. */

@@ -7,6 +7,8 @@ export const WIREGUARD_BASE_PORT = 51820;
 export const WIREGUARD_PORTS = 64;
 /** UDP port of path probes: on fabric addresses inside tunnels, and between the nodes of one cluster. Below WireGuard's range so that both read as one block. */
 export const PROBE_PORT = 51800;
+/** UDP port on the same addresses where nobody ever listens: a kernel refuses it, which shows that it lives when its daemon does not answer. */
+export const KNOCK_PORT = 51801;
 /** VXLAN UDP port between nodes of one cluster. Not IANA's 4789 nor Linux's 8472: CNIs (flannel, Cilium, Calico) use those. */
 export const VXLAN_PORT = 8473;
 /** VXLAN network ids: workers' links, and gateways' sibling link. CNIs take 1 and 4096 by default. */

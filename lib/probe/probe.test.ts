@@ -411,23 +411,31 @@ test('Probes of a tunnel whose key is of small order are never sent nor believed
   t.false(probes.ask('far', { sequence: 1, kind: 'small' }));
 });
 
-test('Probes.attend() hears a far kernel refuse, and its daemon back', async (t) => {
+test('Probes.attend() hears a far kernel refuse, whether its daemon is stopped or hung, until the daemon answers', async (t) => {
   const ends = loopback(8);
   const near = open(t);
   const secret = { own: EAST, peer: WEST.publicKey };
   near.probes.hold([{ id: 'far', ends: [ends], secret }]);
   await delay(50);
+  near.probes.ask('far', { sequence: 1, kind: 'small' });
+  await delay(50);
+  t.is(near.heard.refused, 0, 'nobody has knocked');
   near.probes.attend('far', true);
   near.probes.ask('far', { sequence: 1, kind: 'small' });
-  t.true(await until(() => near.heard.refused > 0));
+  t.true(await until(() => near.heard.refused > 0), 'stopped');
+  const hung = createSocket('udp4');
+  await new Promise<void>((resolve) => hung.bind(PROBE_PORT, ends.remote, resolve));
+  near.heard.refused = 0;
+  near.probes.ask('far', { sequence: 1, kind: 'small' });
+  t.true(await until(() => near.heard.refused > 0), 'hung');
+  await new Promise<void>((resolve) => hung.close(() => resolve()));
   const far = open(t);
   far.probes.hold([{ id: 'near', ends: [turned(ends)], secret: { own: WEST, peer: EAST.publicKey } }]);
   t.truthy(await answerOf(near, 'far', { sequence: 1, kind: 'small' }));
   near.heard.refused = 0;
-  far.probes[Symbol.dispose]();
   near.probes.ask('far', { sequence: 1, kind: 'small' });
   await delay(50);
-  t.is(near.heard.refused, 0, 'the shared socket does not hear it');
+  t.is(near.heard.refused, 0, 'an answer ends it');
 });
 
 test('Probes.hold() forgets a far end with another key or address, and keeps one that is the same', async (t) => {

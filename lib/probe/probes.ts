@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { PROBE_PORT } from '#lib/constants';
-import { Inquiry } from './inquiry.ts';
+import { Knock } from './knock.ts';
 import { ROOMY_BYTES, SILENT, SMALL_BYTES, answerTo, echoOf, encodeProbe, parseProbe } from './message.ts';
 import type { Fault, Flags, Probe } from './message.ts';
 import { Peer } from './peer.ts';
@@ -35,7 +35,7 @@ export interface ProbesOptions<Id> {
   readonly onAnswer: (answer: Answer<Id>) => void;
   /** A far end has asked. What it tells of itself is said now, not repeated by somebody; on links nobody can know. */
   readonly onTold: (id: Id, flags: Flags) => void;
-  /** The far kernel says that nobody listens there; heard only while {@link Probes.attend} has it so. */
+  /** The far kernel answers in its daemon's place; heard only while {@link Probes.attend} has it so. */
   readonly onRefused: (id: Id) => void;
   readonly speak: (id: Id) => Speech;
   /** Milliseconds on a monotonic clock. @default performance.now */
@@ -57,8 +57,8 @@ export type Ignored =
   /** An ask that was said before: answered, and its flags not believed. */
   | 'stale';
 
-/** Paths that may have a socket of their own at once: the gateways of four clusters whose daemons are stopped. */
-const MOST_INQUIRIES = 256;
+/** Paths that may be knocked at at once: the gateways of four clusters whose daemons are stopped. */
+const MOST_KNOCKS = 256;
 /** Bytes of IP and UDP headers around a datagram. */
 const HEADERS = { 4: 28, 6: 48 } as const;
 
@@ -68,7 +68,7 @@ export class Probes<Id> implements Disposable {
   readonly #peers = new Map<Id, Peer<Id>>();
   readonly #byEnds = new Map<string, { readonly peer: Peer<Id>; readonly way: Way }>();
   readonly #questions = new Questions<Id>();
-  readonly #inquiries = new Map<Id, Inquiry>();
+  readonly #knocks = new Map<Id, Knock>();
   readonly #sockets = new ProbeSockets((arrival) => this.#receive(arrival));
   readonly #ignored = new Map<Ignored, number>();
   #echoes: ReadonlySet<string> = new Set();
@@ -121,24 +121,26 @@ export class Probes<Id> implements Disposable {
     const isTransit = question.kind === 'transit';
     const seal = isTransit ? Buffer.from(sealIn(bytes)) : undefined;
     this.#questions.add(nonce, { peer, question, sequence, length, way, seal, at: this.#options.now() });
-    const inquiry = isTransit ? undefined : this.#inquiries.get(id);
-    if (inquiry?.send(bytes) !== true) this.#sockets.send(way.local, way.remote, bytes);
+    this.#sockets.send(way.local, way.remote, bytes);
+    if (!isTransit) this.#knocks.get(id)?.knock();
     return true;
   }
 
-  /** Whether this path is asked by a socket of its own, which hears a far kernel refuse. It ends with the next answer. */
+  /**
+   * Whether each ask of this path also knocks at the far kernel, which answers where a daemon is stopped, hung or busy.
+   * It ends with the next answer.
+   */
   attend(id: Id, isWanted: boolean): void {
-    const inquiry = this.#inquiries.get(id);
+    const knock = this.#knocks.get(id);
     const ends = this.#peers.get(id)?.ways[0];
     if (!isWanted) {
-      inquiry?.[Symbol.dispose]();
-      this.#inquiries.delete(id);
-    } else if (inquiry === undefined && ends !== undefined && this.#inquiries.size < MOST_INQUIRIES) {
+      knock?.[Symbol.dispose]();
+      this.#knocks.delete(id);
+    } else if (knock === undefined && ends !== undefined && this.#knocks.size < MOST_KNOCKS) {
       const onRefused = (): void => {
-        if (this.#inquiries.has(id)) this.#options.onRefused(id);
+        if (this.#knocks.has(id)) this.#options.onRefused(id);
       };
-      const onArrival = (arrival: Arrival): void => this.#receive(arrival);
-      this.#inquiries.set(id, new Inquiry({ ends, onArrival, onRefused }));
+      this.#knocks.set(id, new Knock({ ends, onRefused }));
     }
   }
 
@@ -153,7 +155,7 @@ export class Probes<Id> implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const id of this.#inquiries.keys()) this.attend(id, false);
+    for (const id of this.#knocks.keys()) this.attend(id, false);
     this.#sockets.close();
   }
 
