@@ -58,7 +58,8 @@ export async function measure(bed: Bed, variant: Variant, options: MeasureOption
 function said(run: Measured['control']): string {
   const { silenceMs, lost, duplicated, reordered, tcpLost, tcpSilenceMs } = run;
   const counts = `lost ${lost}, duplicated ${duplicated}, reordered ${reordered}`;
-  return `silence ${silenceMs} ms, ${counts}; TCP silence ${tcpSilenceMs} ms, lost ${tcpLost}`;
+  const own = `generator: pause ${run.pauseMs} ms, ${run.cpu} of a core`;
+  return `silence ${silenceMs} ms, ${counts}; TCP silence ${tcpSilenceMs} ms, lost ${tcpLost}; ${own}`;
 }
 
 function figuresSaid({ hit, figures }: Run): string {
