@@ -15,6 +15,6 @@ export type { PublicKey } from './public-key.ts';
 export { isPublicKey, parsePublicKey } from './public-key.ts';
 export { endpointText } from './render.ts';
 export type { StartOptions, WireGuardKind, WireGuardSupport } from './support.ts';
+export { detectWireGuard, openWireGuard, userspaceStarter } from './support.ts';
 export type { Transfer } from './transfer.ts';
 export { readTransfers } from './transfer.ts';
-export { detectWireGuard, openWireGuard, userspaceStarter } from './support.ts';

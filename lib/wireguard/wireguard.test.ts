@@ -13,6 +13,7 @@ import { PrivateKey } from './key.ts';
 import { parsePublicKey } from './public-key.ts';
 import { parseDump } from './parse.ts';
 import { endpointText, renderArguments, renderConf, renderRemovals } from './render.ts';
+import { parseTransfers } from './transfer.ts';
 
 // Pairs made by wireguard-tools.
 const SECRET = 'GBDUYNnu3Q4s3FVwUpk0p9wSdjGUBrkbXQMIfRyh0Xo=';
@@ -462,4 +463,18 @@ test('diffDevice() leads from any device to any config, and then says nothing', 
     }),
     { seed: 73, numRuns: 2000 },
   );
+});
+
+test('parseTransfers() reads what wg prints of all devices, and nothing else', (t) => {
+  const text = `ist00\t${A}\t148\t92\nist10\t${B}\t0\t9007199254740991\n`;
+  const all = [
+    { device: 'ist00', peer: A, received: 148, sent: 92 },
+    { device: 'ist10', peer: B, received: 0, sent: Number.MAX_SAFE_INTEGER },
+  ];
+  t.deepEqual(parseTransfers(text), all);
+  t.deepEqual(
+    parseTransfers(`Unable to access\n${text}ist20\t${C}\t1\nist20\tno key\t1\t2\nx\t${C}\tone\t2\n`),
+    all,
+  );
+  t.deepEqual(parseTransfers(''), []);
 });
