@@ -216,6 +216,7 @@ export class Prober implements Disposable {
 
   /** Nothing is known of it any more. */
   #lose(id: string): void {
+    this.#tunnels.delete(id);
     this.#fars.delete(id);
     this.#room.delete(id);
   }

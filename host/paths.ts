@@ -219,7 +219,7 @@ export class Paths implements Disposable {
     }
   }
 
-  /** By a socket of its own from the first miss on, until it answers or has been silent for long. */
+  /** Its far kernel is asked as well from the first miss on, until it answers or has been silent for long. */
   #attend(path: string, now: number): void {
     const report = this.#detector.report(path);
     if (report === undefined) return;
