@@ -8,7 +8,7 @@ import { kickBudget, kickDelayMs } from './kick.ts';
 import { ON_TIME, lateness } from './lateness.ts';
 import type { Lateness } from './lateness.ts';
 import { betterSibling } from './loss.ts';
-import { confirmed, isSizing, probed, rechecked, unconfirmed } from './mtu.ts';
+import { confirmed, isFound, isSizing, probed, rechecked, unconfirmed } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
 import { spread } from './pace.ts';
 import { answered, asked, ejected, expired, heard, hearsOf, isDoubted, leftAlone, refused } from './path.ts';
@@ -268,7 +268,8 @@ export class Detector {
     if (before === undefined || mtu === before) return;
     watched.mtu = mtu;
     if (isSizing(mtu)) this.#press(watched, now);
-    if (mtu.size !== before.size) this.#changes.push(noteSize(watched, before.size, mtu.size, now));
+    if (mtu.size !== before.size || isFound(before, mtu))
+      this.#changes.push(noteSize(watched, before.size, mtu.size, now));
   }
 
   #hurryAll({ members }: Group, now: number): void {

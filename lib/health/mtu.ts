@@ -105,6 +105,12 @@ export function rechecked(mtu: Mtu): Mtu {
   return { ...mtu, checkedAt: -Infinity, raiseAt: -Infinity };
 }
 
+/** Whether what was assumed turns out to be all that the path carries: the same size, and until now nobody knew. */
+export function isFound(before: Mtu, after: Mtu): boolean {
+  const isFirst = before.phase !== 'complete' && before.checkedAt === -Infinity;
+  return isFirst && after.phase === 'complete' && after.size < after.ceiling;
+}
+
 /** Whether the size is in question, and worth the pace of a busy path. */
 export function isSizing({ phase, tries }: Mtu): boolean {
   return phase !== 'complete' || tries > 0;
