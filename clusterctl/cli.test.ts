@@ -255,17 +255,33 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
       addresses: [],
     },
     tunnels: [{ id: 'west/0#0', device: 'ist0', up: true, rttMs: 1.25, lost: 0 }],
+    paths: [
+      {
+        id: 'west/0#0',
+        state: 'up',
+        since: '2026-01-01T00:00:00Z',
+        loss: { lost: 1, of: 32 },
+        used: true,
+        changes: [
+          { at: '2026-01-01T00:00:00Z', to: 'down', text: '4 of 4 probes unanswered' },
+          { at: '2026-01-01T00:00:01Z', to: 'up', text: 'no loss for 600 ms' },
+        ],
+      },
+    ],
     conditions: [{ code: 'IST_NO_PATH', about: 'edge', text: 'No tunnel answers' }],
   };
   const registry = openMetrics({ component: 'test', version: '1' });
   await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => state });
   const port = String(server.port);
-  const [tunnels, conditions, map] = await Promise.all([
+  const [tunnels, paths, conditions, map] = await Promise.all([
     clusterctl('show', 'tunnels', '--status-port', port),
+    clusterctl('show', 'paths', '--status-port', port),
     clusterctl('show', 'conditions', '--status-port', port, '-o', 'json'),
     clusterctl('show', 'map', '--status-port', port),
   ]);
   t.regex(tunnels.out, /^west\/0#0 +up +1\.25 +0 /m, tunnels.said);
+  t.regex(paths.out, /^west\/0#0 +up +yes +1\/32 +\d+d +no loss for 600 ms$/m, paths.said);
+  t.regex(paths.out, /^\d+d +west\/0#0 +down +4 of 4 probes unanswered$/m);
   t.deepEqual(JSON.parse(conditions.out), [
     { code: 'IST_NO_PATH', severity: 'error', about: 'edge', text: 'No tunnel answers' },
   ]);

@@ -20,6 +20,7 @@ export function addShow(program: Command, context: Context): void {
     .addOption(statusPortOption())
     .addOption(siteOption())
     .addOption(nodeOption())
+    .option('--watch', 'show it again every second, until interrupted')
     .addHelpText('after', `\nViews:\n${list.join('\n')}`)
     .action(async (view: View, options: ShowOptions) =>
       (await import('./show.ts')).show(context, view, options),

@@ -42,11 +42,17 @@ export function ageText(since: string, now: Date): string {
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
 }
 
+/** So many of so many, as losses are told. */
+function isShare(value: unknown): value is { readonly lost: number; readonly of: number } {
+  return typeof value === 'object' && value !== null && 'lost' in value && 'of' in value;
+}
+
 function cellOf(value: unknown): Cell {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number') return Number.isInteger(value) ? value : value.toFixed(2);
   if (typeof value === 'string') return value;
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (isShare(value)) return `${value.lost}/${value.of}`;
   if (Array.isArray(value)) return value.map((one) => String(cellOf(one) ?? '-'));
   return JSON.stringify(value);
 }

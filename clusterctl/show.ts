@@ -1,5 +1,6 @@
 // `clusterctl show`: projections of the fleet, by the functions that the daemons plan with.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { CONDITIONS, isConditionCode } from '#lib/conditions';
 import { clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable } from '#topology';
 import type { Context } from './context.ts';
@@ -14,7 +15,13 @@ import type { View } from './views.ts';
 
 export interface ShowOptions extends SnapshotOptions {
   readonly output: Format;
+  /** Again every second, until interrupted. */
+  readonly watch?: boolean;
 }
+
+const WATCH_MS = 1000;
+/** Erases what a terminal shows, and begins at its top. */
+const ERASE = '\u001B[2J\u001B[H';
 
 type Rows = Exclude<View, 'map'>;
 
@@ -22,6 +29,7 @@ const EMPTY: Readonly<Record<Rows, string>> = {
   clusters: 'No cluster is known',
   gateways: 'No gateway is known',
   tunnels: 'This host has no tunnels',
+  paths: 'No path is known; only a running daemon probes',
   routes: 'This host has no routes to other clusters',
   records: 'Nothing of the broker is known here; only a running gateway knows',
   conditions: 'Nothing is wrong that this host knows of',
@@ -30,14 +38,39 @@ const EMPTY: Readonly<Record<Rows, string>> = {
 /** Fields that a table has room for, where that is not all of them. */
 const FIELDS: Readonly<Partial<Record<Rows, readonly string[]>>> = {
   tunnels: ['tunnel', 'state', 'rttMs', 'lost', 'age', 'device', 'endpoint'],
+  paths: ['path', 'state', 'used', 'rttMs', 'jitterMs', 'loss', 'mtu', 'age', 'why'],
 };
 
 export async function show(context: Context, view: View, options: ShowOptions): Promise<void> {
+  const { signal, terminal } = context;
+  if (options.watch !== true) return await showOnce(context, view, options);
+  while (!signal.aborted) {
+    if (terminal.isInteractive) terminal.out(ERASE);
+    await showOnce(context, view, options);
+    await delay(WATCH_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function showOnce(context: Context, view: View, options: ShowOptions): Promise<void> {
   const snapshot = await takeSnapshot(context, options);
   if (view === 'map') return showMap(context, snapshot, options.output);
   const rows = await PROJECTIONS[view](snapshot, context);
   const shown = options.output === 'table' ? forTable(view, rows, context.now()) : rows;
   printRows(context, options.output, shown, { columns: columnsOf(shown), empty: EMPTY[view] });
+  if (view === 'paths' && options.output === 'table') showChanges(context, snapshot);
+}
+
+/** Of all paths, the newest first. */
+function showChanges(context: Context, { daemon }: Snapshot): void {
+  const changes = (daemon?.paths ?? []).flatMap(({ id, changes: all }) =>
+    all.map(({ at, to, text }) => ({ at, path: id, to, why: text })),
+  );
+  if (changes.length === 0) return;
+  const rows = changes
+    .toSorted((a, b) => (a.at < b.at ? 1 : -1))
+    .map(({ at, ...row }) => ({ age: ageText(at, context.now()), ...row }));
+  context.terminal.out('\n');
+  printRows(context, 'table', rows, { columns: columnsOf(rows), empty: '' });
 }
 
 function forTable(view: Rows, rows: readonly Row[], now: Date): readonly Row[] {
@@ -67,6 +100,7 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
     // Fields keep the order of the projection; what only the daemon knows stands behind.
     return rows.map((row) => ({ ...row, ...details.get(row.tunnel), ...row }));
   },
+  paths: ({ daemon }) => (daemon?.paths ?? []).map(pathRow),
   routes: async (snapshot, context) =>
     routesTable(plan(snapshot.fleet, await hostOf(context, snapshot))).map((row) => ({ ...row })),
   records: ({ daemon }) => recordRows(daemon),
@@ -78,6 +112,12 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
       text,
     })),
 };
+
+function pathRow({ id, ...path }: DaemonState['paths'][number]): Row {
+  const { changes, ...rest } = path;
+  const last = changes.at(-1);
+  return { path: id, ...rest, ...(last && { why: last.text }), changes };
+}
 
 /** How many of this gateway's tunnels to a cluster answer. */
 function reach(cluster: string, daemon: DaemonState | undefined): Row {

@@ -32,6 +32,15 @@ const row = v.record(v.string(), v.unknown());
 /** What `show` reads of a daemon's state besides fleet and host; other fields are left alone. */
 const DETAILS = {
   tunnels: v.optional(v.array(v.looseObject({ id: v.string() })), []),
+  paths: v.optional(
+    v.array(
+      v.looseObject({
+        id: v.string(),
+        changes: v.array(v.object({ at: v.string(), to: v.string(), text: v.string() })),
+      }),
+    ),
+    [],
+  ),
   broker: v.optional(
     v.looseObject({
       records: v.optional(v.array(row), []),
