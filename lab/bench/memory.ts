@@ -1,17 +1,24 @@
 // Resident memory of the bundled daemons, idle and with a thousand clusters, beside a bare Node.
 
 import { spawn } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab, startDaemons, stopDaemons } from '#lab';
+import {
+  createClusterset,
+  expectDaemons,
+  joinSite,
+  Lab,
+  startBroker,
+  startDaemons,
+  stopBroker,
+  stopDaemons,
+} from '#lab';
 import { TABLE_HERE } from '#lib/constants';
-import { parseCidr } from '#lib/ip';
-import { bundle } from '#setup';
 import { atMost, valueRow } from './benchmark.ts';
 import type { Benchmark, Row, Target } from './benchmark.ts';
-import { Clusterset } from './members.ts';
+import { Crowd } from './members.ts';
 
 const CLUSTERS = 1000;
 const PATIENCE_MS = 120_000;
@@ -47,6 +54,7 @@ async function settle(lab: Lab, clusters: number): Promise<void> {
       return said.split('\n').filter((line) => line.startsWith('unreachable')).length;
     });
     if ((await Promise.all(counts)).every((count) => count > clusters)) return await sleep(REST_MS);
+    await expectDaemons(lab, ['own']);
   }
   throw new Error(
     `Cannot measure memory: ${clusters} clusters are not applied within ${PATIENCE_MS / 1000} s`,
@@ -76,26 +84,24 @@ export const memoryBenchmark: Benchmark = {
   id: 'memory',
   what: 'resident memory of the bundled daemons, wireguard-go apart',
   async run({ say }) {
-    await Promise.all((['isthmus-gateway', 'isthmus-route-agent'] as const).map(bundle));
     const site = { gateways: 1, workers: 1, podsPerWorker: 0, hostProcesses: 0, kubeProxy: false } as const;
     await using lab = await Lab.up({ sites: { own: site } }, { name: `bm-${process.pid % 100_000}` });
-    const state = path.join(lab.home.node('own/gw-0').varLib, 'isthmus', 'state');
-    await mkdir(state, { recursive: true, mode: 0o700 });
-    const clusterset = new Clusterset();
-    await clusterset.admit(lab.home.site('own').secrets, 'own', [
-      parseCidr('10.1.0.0/16'),
-      parseCidr('fd10:1::/32'),
-    ]);
     const bare = await bareNode();
     say('idle');
-    // Without a broker or a memory of one, a gateway waits before it applies anything.
-    await clusterset.remember(state, 0);
+    // A broker that answers, as members have one: its connection is part of what a gateway holds.
+    await createClusterset(lab);
+    await joinSite(lab, 'own');
     await startDaemons(lab, 'own');
     await settle(lab, 0);
     const idle = await rows(lab, 'idle', bare);
     await stopDaemons(lab, 'own');
+    await stopBroker(lab);
     say(`${CLUSTERS} clusters`);
-    await clusterset.remember(state, CLUSTERS);
+    const broker = path.join(lab.home.node('broker').varLib, 'isthmus', 'broker');
+    const crowd = await Crowd.make({ broker, secrets: lab.home.site('own').secrets, clusters: CLUSTERS });
+    await crowd.enrol();
+    await crowd.remember(path.join(lab.home.node('own/gw-0').varLib, 'isthmus', 'state'));
+    await startBroker(lab);
     await startDaemons(lab, 'own');
     await settle(lab, CLUSTERS);
     return [...idle, ...(await rows(lab, `${CLUSTERS} clusters`, bare))];
