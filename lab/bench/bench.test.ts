@@ -1,5 +1,6 @@
 import test from 'ava';
 import { alternate, atLeast, atMost, quantile, ratioRow, valueRow } from './benchmark.ts';
+import { Staircase } from './staircase.ts';
 import { renderTable } from './table.ts';
 
 test('quantile() takes the nearest rank', (t) => {
@@ -42,4 +43,13 @@ test('renderTable() says the ratio only where it is what counts', (t) => {
     'TCP     950 Mbit/s  1000 (by hand)    0.950  ≥ 0.9   met',
     'memory  80.4 MiB    41.0 (bare Node)  –      ≤ 75    missed',
   ]);
+});
+
+test('Staircase finds the level at which things begin to fail, spoilt trials or not', (t) => {
+  for (const limit of [7, 90, 1234]) {
+    const stairs = new Staircase({ start: 20 });
+    for (let trial = 0; trial < 30; trial += 1) stairs.tell(stairs.level <= limit && trial % 10 !== 7);
+    t.true(Math.abs(stairs.threshold / limit - 1) < 0.15, `${stairs.threshold} for ${limit}`);
+  }
+  t.throws(() => new Staircase({ start: 20 }).threshold, { instanceOf: RangeError });
 });

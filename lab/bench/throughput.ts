@@ -5,10 +5,16 @@ import { measureThroughput } from '#lab';
 import { alternate, atLeast, ratioRow } from './benchmark.ts';
 import type { Benchmark, Row } from './benchmark.ts';
 import { handmadeSites, joinedSites } from './rig.ts';
+import { Staircase } from './staircase.ts';
 
 const ROUNDS = 5;
 /** Fits the pods' MTU in one packet. */
 const DATAGRAM = 1372;
+/** Of the datagrams: more of them lost is more than a call or a game puts up with. */
+const LOST_PERCENT = 1;
+/** On either side, first at this rate. */
+const TRIALS = 24;
+const START_MBPS = 20;
 
 const SECONDS = { seconds: 3, omitSeconds: 1 } as const;
 const PODS = { from: 'east/pod-a', to: 'west/pod-a' } as const;
@@ -17,8 +23,29 @@ async function tcp(lab: Lab, streams: number): Promise<number> {
   return (await measureThroughput(lab, { ...PODS, ...SECONDS, streams })).mbps;
 }
 
-async function udp(lab: Lab, udpMbps: number): Promise<number> {
-  return (await measureThroughput(lab, { ...PODS, ...SECONDS, udpMbps, datagram: DATAGRAM })).mbps;
+/** One trial at the staircase's rate. Other processes only ever spoil one, so that a failure counts when it is repeated. */
+async function tryUdp(lab: Lab, stairs: Staircase): Promise<void> {
+  const load = { ...PODS, seconds: 1, udpMbps: stairs.level, datagram: DATAGRAM };
+  const isCarried = async (): Promise<boolean> =>
+    ((await measureThroughput(lab, load)).lostPercent ?? 100) <= LOST_PERCENT;
+  stairs.tell((await isCarried()) || (await isCarried()));
+}
+
+/**
+ * The highest rates that both carry without losing more than {@link LOST_PERCENT}, searched for side by side.
+ *
+ * A fixed rate says nothing here. Above what a tunnel carries, sender, encryption and receiver take the cores from each
+ * other and what arrives is chance; below it both carry everything; and TCP's rate is far above it, because a tunnel
+ * takes TCP's segments in batches and datagrams one by one. What one carries depends on the load of the moment: so both
+ * climb at the same time, trial by trial, and a disturbance costs either of them one step.
+ */
+async function udp(ours: Lab, byHand: Lab): Promise<{ value: number; reference: number }> {
+  const [mine, theirs] = [new Staircase({ start: START_MBPS }), new Staircase({ start: START_MBPS })];
+  for (let trial = 0; trial < TRIALS; trial += 1) {
+    await tryUdp(byHand, theirs);
+    await tryUdp(ours, mine);
+  }
+  return { value: mine.threshold, reference: theirs.threshold };
 }
 
 /** One lane, one gateway a side. */
@@ -36,15 +63,9 @@ export const throughputBenchmark: Benchmark = {
       () => tcp(ours, 1),
       () => tcp(byHand, 1),
     );
-    // As much as TCP carried by hand: a sender that offers far more takes the cores from those who encrypt.
-    const offered = Math.round(stream.reference);
-    say(`UDP, ${offered} Mbit/s offered`);
-    const datagrams = await alternate(
-      ROUNDS,
-      () => udp(ours, offered),
-      () => udp(byHand, offered),
-    );
-    return [row('TCP, 1 lane', stream), row('UDP, 1 lane', datagrams)];
+    say(`UDP, at most ${LOST_PERCENT} % lost`);
+    const datagrams = await udp(ours, byHand);
+    return [row('TCP, 1 lane', stream), row(`UDP, 1 lane, ≤ ${LOST_PERCENT} % lost`, datagrams)];
   },
 };
 
