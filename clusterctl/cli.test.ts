@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { runCommand } from '#lib/linux';
 import { openMetrics, serveStatus } from '#lib/metrics';
@@ -286,6 +287,45 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
     { code: 'IST_NO_PATH', severity: 'error', about: 'edge', text: 'No tunnel answers' },
   ]);
   t.regex(map.out, /└─ west /);
+});
+
+test('clusterctl drain writes what is drained, waits until nothing passes, and refuses to cut the last path', async (t) => {
+  const site = await mkdtemp(path.join(tmpdir(), 'isthmus-drain-'));
+  t.teardown(() => rm(site, { recursive: true, force: true }));
+  const passing = { carries: ['west'], gateways: [[1, [2]]] as unknown };
+  const state = (): object => ({
+    component: 'gateway',
+    node: 'gw-0',
+    fleet: { remotes: [{ id: 'west', index: 2 }] },
+    host: { healthy: ['west/0#0'], gateways: passing.gateways },
+    carries: passing.carries,
+  });
+  const registry = openMetrics({ component: 'test', version: '1' });
+  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
+  const options = ['--site', site, '--status-port', String(server.port)];
+  const drains = async (): Promise<string> =>
+    await readFile(path.join(site, 'drains.yaml'), 'utf8').catch(() => '');
+  const draining = clusterctl('drain', 'gateway', ...options);
+  while (!(await drains()).includes('gw-0')) await delay(20);
+  passing.carries = [];
+  const drained = await draining;
+  t.is(drained.code, 0, drained.said);
+  t.regex(drained.said, /Nothing passes gateway gw-0 any more\. .*: clusterctl undrain gateway$/m);
+  t.is((await clusterctl('undrain', 'gateway', 'gw-0', ...options)).code, 0);
+  t.false((await drains()).includes('gw-0'));
+  passing.gateways = [];
+  const last = await clusterctl('drain', 'gateway', ...options);
+  t.is(last.code, EXIT.refused);
+  t.is(
+    last.said,
+    'Cannot drain gateway "gw-0": no other gateway leads to west. Do it all the same with --force\n',
+  );
+  t.is((await clusterctl('drain', 'cluster', 'west', ...options)).code, EXIT.refused);
+  t.is((await clusterctl('drain', 'cluster', 'nowhere', ...options)).code, EXIT.usage);
+  t.is((await clusterctl('drain', 'gateway', 'gw-1', ...options)).code, EXIT.usage);
+  t.false((await drains()).includes('west'));
+  t.is((await clusterctl('drain', 'cluster', 'west', '--force', ...options)).code, 0);
+  t.true((await drains()).includes('west'));
 });
 
 test('clusterctl show fails with its own code when the port that was asked for answers nothing', async (t) => {

@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { addBrokerCommands } from './program-broker.ts';
+import { addDrain } from './program-drain.ts';
 import { addShow, nodeOption, siteOption, statusPortOption } from './program-show.ts';
 import { DIRECTORIES } from './directories.ts';
 import { outputOption } from './output-option.ts';
@@ -32,6 +33,7 @@ export function buildProgram(context: Context): Command {
   addJoin(program, context);
   addLeave(program, context);
   addShow(program, context);
+  addDrain(program, context);
   addPlan(program, context);
   program
     .command('version')

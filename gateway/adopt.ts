@@ -7,7 +7,7 @@ import { clusterGroup, slotOf } from '#topology';
 import type { Fleet, TunnelId } from '#topology';
 
 /** What of the kernel's state tells which tunnels carry packets. */
-export interface Standing {
+export interface Remains {
   readonly groups: readonly Pick<NexthopGroup, 'id' | 'members'>[];
   /** Absent: they did not say what they hold. */
   readonly devices?: readonly Pick<Device, 'peers'>[];
@@ -18,7 +18,7 @@ export interface Standing {
  * begins with them as up, so its restart moves nothing; what does not answer any more leaves as it always does. A far end
  * that has shown another key since has answered nobody.
  */
-export function provenTunnels({ remotes }: Fleet, { groups, devices }: Standing): ReadonlySet<TunnelId> {
+export function provenTunnels({ remotes }: Fleet, { groups, devices }: Remains): ReadonlySet<TunnelId> {
   const peers =
     devices && new Set(devices.flatMap((device) => device.peers.map(({ publicKey }) => publicKey)));
   const slots = new Map(groups.map((group) => [group.id, new Set(group.members.map(slotOf))]));

@@ -13,7 +13,7 @@ import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
-import type { Standing } from './adopt.ts';
+import type { Remains } from './adopt.ts';
 import { withGuards } from './fleet.ts';
 import { waysConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
@@ -25,7 +25,7 @@ import { Publisher } from './publish.ts';
 import { gatewaySources } from './sources.ts';
 import { Statement } from './statement.ts';
 import { stateOf } from './state.ts';
-import type { Known } from './state.ts';
+import type { Known, Seen } from './state.ts';
 import { Traffic } from './traffic.ts';
 
 export interface GatewayOptions {
@@ -139,7 +139,9 @@ export class Gateway implements DaemonParts {
     const now = { monotonic: performance.now(), wall: new Date() };
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
-    const seen = { reports: this.#prober.reports(), standing: (id: TunnelId) => this.#prober.standing(id) };
+    const { carries } = this.#traffic;
+    const standing: Seen['standing'] = (id) => this.#prober.standing(id);
+    const seen = { reports: this.#prober.reports(), standing, carries };
     return { wireguard: kind, broker, ...stateOf(this.#known, seen, now) };
   }
 
@@ -190,13 +192,11 @@ export class Gateway implements DaemonParts {
     const { resilient } = this.#options;
     const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
-    const health = isFirst
-      ? { healthy: provenTunnels(fleet, await this.#standing()) }
-      : this.#prober.health();
+    const health = isFirst ? { healthy: provenTunnels(fleet, await this.#remains()) } : this.#prober.health();
     return { node: node.name, ...facts, resilient, ...health };
   }
 
-  async #standing(): Promise<Standing> {
+  async #remains(): Promise<Remains> {
     const { run } = this.#options;
     const { groups } = await readState(run, { sysctls: [] });
     // A device that hangs is reported when the plan is applied; the groups alone are believed until then.

@@ -21,12 +21,14 @@ export interface Known {
 export interface Seen {
   readonly reports: Iterable<PathReport>;
   readonly standing: (id: TunnelId) => Standing | undefined;
+  /** Clusters that packets flow to or from by this gateway. */
+  readonly carries: ReadonlySet<string>;
 }
 
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
   { membership, fleet, host, tunnels }: Known,
-  { reports, standing }: Seen,
+  { reports, standing, carries }: Seen,
   now: Clock,
 ): object {
   const wall = (at: number): Date => new Date(now.wall.getTime() - (now.monotonic - at));
@@ -44,6 +46,7 @@ export function stateOf(
       const { state, since, rttMs, misses } = path;
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
+    carries: [...carries].toSorted(),
     paths: paths.map((path) => ({
       ...pathText(path, now),
       ...far.get(path.id),

@@ -18,10 +18,16 @@ export class Traffic {
   readonly #now: () => number;
   #before = new Map<string, Transfer>();
   #at = 0;
+  #carries: ReadonlySet<string> = new Set();
 
   constructor(run: Run, now: () => number = () => performance.now()) {
     this.#run = run;
     this.#now = now;
+  }
+
+  /** What was busy when it was last asked. */
+  get carries(): ReadonlySet<string> {
+    return this.#carries;
   }
 
   /** @throws {CommandError} when WireGuard's devices do not answer */
@@ -40,6 +46,7 @@ export class Traffic {
     this.#before = after;
     this.#at = now;
     const carrying = tunnels.filter(({ device, peer }) => moving.has(`${device} ${peer}`));
-    return new Set(carrying.map(({ id }) => clusterOf(id)));
+    this.#carries = new Set(carrying.map(({ id }) => clusterOf(id)));
+    return this.#carries;
   }
 }
