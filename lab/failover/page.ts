@@ -98,7 +98,7 @@ export function failoverPage(json: string): string {
 What a fault costs. This page is made from the figures of \`npm run bench -- failover --json\`, taken on ${machine.cpus} cores (${machine.cpu}), Linux ${machine.kernel}.
 
 Between two sites with two gateways and two lanes each flow 1000 UDP datagrams a second in either direction, in eight flows of 125 a second (four of IPv4, four of IPv6),
-and 20 TCP connections, half of them opened by either side, write each 20 ms and get back what they wrote. Then one thing breaks. *Silence* is the longest time in which no datagram
+and 20 TCP connections, half of them opened by either side, write each 40 ms and get back what they wrote. Then one thing breaks. *Silence* is the longest time in which no datagram
 of some flow arrived that had not arrived before, of all 16 flows the longest; nothing is taken off, not the 8 ms between two datagrams either. TCP's silence is there and back, its
 retransmission included. Times are median / p95 / worst of all runs in milliseconds; losses are those of the worst run, less those of a run without a fault.
 

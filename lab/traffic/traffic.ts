@@ -17,7 +17,7 @@ export interface TrafficOptions {
   readonly datagram?: number;
   /** TCP connections, half of them opened by either side; each gives back what it is sent. @default 20 */
   readonly connections?: number;
-  /** Milliseconds between two writes of one connection. @default 20 */
+  /** Milliseconds between two writes of one connection. @default 40 */
   readonly writeMs?: number;
   /** Bytes of a write. More than one segment shows what drops large packets. @default 64 */
   readonly write?: number;
@@ -84,7 +84,7 @@ function firstPods(lab: Lab): readonly [string, string] {
 }
 
 function loadTo(lab: Lab, pod: string, options: TrafficOptions): Load {
-  const { flows = 8, rate = 1000, datagram = 64, connections = 20, writeMs = 20, write = 64 } = options;
+  const { flows = 8, rate = 1000, datagram = 64, connections = 20, writeMs = 40, write = 64 } = options;
   const to = both(lab.pod(pod).end.addresses);
   return { to, flows, rate, datagram, connections: Math.ceil(connections / 2), writeMs, write };
 }
