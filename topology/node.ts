@@ -2,7 +2,7 @@
 // This module is pure.
 
 import { condition } from '#lib/conditions';
-import { METRIC_UNREACHABLE, NODE_DEVICE, TABLE_HERE } from '#lib/constants';
+import { ICMP_RATEMASK, METRIC_UNREACHABLE, NODE_DEVICE, TABLE_HERE } from '#lib/constants';
 import type { Address, Cidr, Family } from '#lib/ip';
 import { familyOf } from '#lib/ip';
 import type { InterfaceAddress, Route } from '#lib/linux';
@@ -51,6 +51,8 @@ function nodeDevice({ host, families, source }: Standpoint, responds: readonly A
   return { links: [{ kind: 'bridge', name: NODE_DEVICE, mtu: host.uplink.mtu, group: 0 }], addresses };
 }
 
+const RATEMASK_KEYS = { 4: 'net.ipv4.icmp_ratemask', 6: 'net.ipv6.icmp.ratemask' } as const;
+
 function forwarding({ host, families, kernel }: Standpoint): [string, string][] {
   const { device, advertised } = host.uplink;
   const keys: [string, string][] = [];
@@ -58,7 +60,12 @@ function forwarding({ host, families, kernel }: Standpoint): [string, string][] 
   if (advertised === true) keys.push([`net.ipv6.conf.${device}.accept_ra`, '2']);
   if (families.includes(4)) keys.push(['net.ipv4.ip_forward', '1']);
   if (families.includes(6)) keys.push(['net.ipv6.conf.all.forwarding', '1']);
-  for (const family of kernel) keys.push([`net.ipv${family}.fib_multipath_hash_policy`, '1']);
+  for (const family of kernel) {
+    keys.push(
+      [`net.ipv${family}.fib_multipath_hash_policy`, '1'],
+      [RATEMASK_KEYS[family], ICMP_RATEMASK[family]],
+    );
+  }
   return keys;
 }
 

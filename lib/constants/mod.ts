@@ -81,6 +81,8 @@ export const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
 export const KEEPALIVE_SECONDS = 25;
 /** Workers that answer transit probes, first by name: one may be down, another draining. Each costs a route a lane on every gateway. */
 export const TRANSIT_RESPONDERS = 3;
+/** Kinds of ICMP messages that the kernel sends at most once a second: its own defaults (6168 and 0-1,3-127) without destination-unreachable, so that each new connection to a cluster without a path fails at once, and each knock is answered. `icmp_msgs_per_sec` limits them all the same. */
+export const ICMP_RATEMASK = { 4: '6160', 6: '0,3-127' } as const;
 /** Smallest MTU that IPv6 allows (RFC 8200 §5). */
 export const MIN_MTU_6 = 1280;
 
