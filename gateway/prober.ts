@@ -67,6 +67,8 @@ export class Prober implements Disposable {
   /** Links to workers that were up, and are not. */
   readonly #lost = new Set<string>();
   #resting = NOTHING_RESTS;
+  /** What was last watched, by identity: plans keep the parts that did not change. */
+  #watched: readonly (readonly unknown[])[] = [];
   /** Until something changes. */
   #usable: ReadonlySet<TunnelId> | undefined;
   #reach: ReadonlySet<number> | undefined;
@@ -95,7 +97,10 @@ export class Prober implements Disposable {
       return before !== undefined && before !== farOf(tunnel, keys);
     });
     for (const { id } of other) this.#lose(id);
-    if (other.length > 0) this.#forget();
+    if (other.length > 0) {
+      this.#forget();
+      this.#watched = [];
+    }
     return other.some(({ id }) => this.#paths.isUp(id));
   }
 
@@ -105,6 +110,10 @@ export class Prober implements Disposable {
    */
   watch({ tunnels, links, fleet, mtu }: Watched, proven: ReadonlySet<TunnelId>): void {
     const keys = this.#options.keys();
+    // Most passes change nothing here, and thousands of paths take a while to look through.
+    const lists = [tunnels, links, fleet.remotes, keys, [mtu]];
+    if (lists.every((list, at) => isSameList(list, this.#watched[at]))) return;
+    this.#watched = lists;
     const before = new Set(this.#fars.keys());
     this.renew(tunnels);
     // One that is measured anew, because its device's MTU is another one, carries packets all the while.
@@ -266,6 +275,10 @@ export class Prober implements Disposable {
     const end = farEnd(tunnel, family);
     return end && { path: tunnel.id, to: responderAddress(end, responder) };
   }
+}
+
+function isSameList(a: readonly unknown[], b: readonly unknown[] = []): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
 }
 
 function isSame(a: Resting, b: Resting): boolean {
