@@ -10,14 +10,8 @@ import { initScript, type GuestCommand } from './guest.ts';
 
 const run = promisify(execFile);
 
-/** What {@link initScript} runs → where it stands here; `insmod` is a name of kmod's one program. */
-const PROGRAMS = {
-  sh: 'sh',
-  mount: 'mount',
-  mkdir: 'mkdir',
-  switch_root: 'switch_root',
-  insmod: 'insmod',
-} as const;
+/** What {@link initScript} runs, wherever it stands on this machine. */
+const PROGRAMS = ['sh', 'mount', 'mkdir', 'switch_root', 'insmod'] as const;
 /** What it takes to see the shared root; everything else is loaded from there. */
 const MODULES = ['virtio_pci', 'virtiofs', 'overlay'] as const;
 const MOUNT_POINTS = ['proc', 'sys', 'dev', 'run', 'lower', 'upper', 'new'] as const;
@@ -45,12 +39,17 @@ async function librariesOf(file: string): Promise<readonly string[]> {
 
 async function programs(): Promise<readonly CpioEntry[]> {
   const found = await Promise.all(
-    Object.entries(PROGRAMS).map(async ([name, program]) => [`bin/${name}`, await locate(program)] as const),
+    PROGRAMS.map(async (name) => ({ path: `bin/${name}`, file: await locate(name) })),
   );
-  const libraries = await Promise.all(found.map(([, file]) => librariesOf(file)));
-  const files = [...found, ...[...new Set(libraries.flat())].map((file) => [file.slice(1), file] as const)];
+  const libraries = await Promise.all(found.map(({ file }) => librariesOf(file)));
+  // The loader looks for them where they stand here.
+  const files = [...new Set(libraries.flat())].map((file) => ({ path: file.slice(1), file }));
   return await Promise.all(
-    files.map(async ([path, file]) => ({ path, data: await readFile(file), isExecutable: true })),
+    [...found, ...files].map(async ({ path, file }) => ({
+      path,
+      data: await readFile(file),
+      isExecutable: true,
+    })),
   );
 }
 
@@ -64,17 +63,15 @@ async function modulesOf({ root, release }: Kernel): Promise<readonly string[]> 
 export async function makeInitrd(kernel: Kernel, command: GuestCommand): Promise<Buffer> {
   const modules = await modulesOf(kernel);
   const names = modules.map((file) => path.basename(file));
-  const files = [
-    { path: 'init', data: Buffer.from(initScript(names, kernel.root, command)), isExecutable: true },
-    ...(await programs()),
-    ...(await Promise.all(
-      modules.map(async (file, at) => ({ path: `m/${names[at]}`, data: await readFile(file) })),
-    )),
-  ];
+  const points = MOUNT_POINTS.map((name) => ({ path: `${name}/.keep`, data: Buffer.alloc(0) }));
+  const loaded = modules.map(async (file, at) => ({ path: `m/${names[at]}`, data: await readFile(file) }));
+  const init = Buffer.from(initScript(names, kernel.root, command));
   return cpio(
     withDirectories([
-      ...MOUNT_POINTS.map((name) => ({ path: `${name}/.keep`, data: Buffer.alloc(0) })),
-      ...files,
+      ...points,
+      { path: 'init', data: init, isExecutable: true },
+      ...(await programs()),
+      ...(await Promise.all(loaded)),
     ]),
   );
 }
