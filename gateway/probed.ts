@@ -13,6 +13,8 @@ import { clusterOf, gatewayOf, laneOf } from './usable.ts';
 
 /** Neighbour of links to own gateways, which stand in for each other. */
 export const SIBLINGS = 'siblings';
+/** Neighbour of links to workers: what is wrong with one alone is not this gateway's. */
+export const WORKERS = 'workers';
 const IP = { 4: 'IPv4', 6: 'IPv6' } as const;
 
 export function farEnd({ remote }: TunnelPlan, family: Family): TunnelPlan['remote'][number] | undefined {
@@ -57,7 +59,7 @@ export function tunnelPath(tunnel: TunnelPlan, { keys, mtu, isProven }: TunnelFa
 export function linkPath(link: LinkPlan): ProbedPath {
   const { local, remote, ordinal } = link;
   const id = linkId(link);
-  const neighbour = ordinal === undefined ? id : SIBLINGS;
+  const neighbour = ordinal === undefined ? WORKERS : SIBLINGS;
   return { spec: { id, neighbour, far: `${local} ${remote}` }, peer: { id, ends: [{ local, remote }] } };
 }
 

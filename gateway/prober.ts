@@ -8,6 +8,7 @@ import { responderAddress } from '#topology';
 import type { Fleet, Health, HostPlan, LinkPlan, TunnelId, TunnelPlan } from '#topology';
 import {
   SIBLINGS,
+  WORKERS,
   behindId,
   familyBehind,
   farEnd,
@@ -147,7 +148,7 @@ export class Prober implements Disposable {
   /** Clusters that packets flow to or from. */
   traffic(clusters: ReadonlySet<string>): void {
     // Whatever flows passes the own nodes as well.
-    const own = clusters.size === 0 ? [] : [SIBLINGS, ...this.#links.keys()];
+    const own = clusters.size === 0 ? [] : [SIBLINGS, WORKERS];
     const behind = [...clusters].flatMap((cluster) => [behindId(cluster, 4), behindId(cluster, 6)]);
     this.#paths.traffic({ neighbours: new Set([...clusters, ...own]), clusters: new Set(behind) });
   }
@@ -162,6 +163,16 @@ export class Prober implements Disposable {
     }
     const gateways = this.#siblings();
     return { healthy, ...(room.size > 0 && { room }), ...(gateways && { gateways }) };
+  }
+
+  /** Indexes of the clusters that siblings lead to which do not drain themselves. */
+  relief(): ReadonlySet<number> {
+    const reached = [...this.#links.values()].flatMap((link) => {
+      const told = this.#paths.told(linkId(link));
+      const stands = link.ordinal !== undefined && told?.draining === false && this.#paths.isUp(linkId(link));
+      return stands ? [...(told.reach ?? [])] : [];
+    });
+    return new Set(reached);
   }
 
   report(id: string): PathReport | undefined {

@@ -189,8 +189,9 @@ export class Detector {
     if (this.#late.until === now) this.#planned = Math.max(this.#planned, now);
   }
 
-  #moment({ group }: Watched, now: number): Moment {
-    return { now, late: this.#late, isAlone: group.up === 0 };
+  #moment({ group, path }: Watched, now: number): Moment {
+    const others = group.up - Number(path.state === 'up');
+    return { now, late: this.#late, isAlone: others === 0 };
   }
 
   #look(watched: Watched, now: number): void {

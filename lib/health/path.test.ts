@@ -93,6 +93,25 @@ test('a path moves as its state machine says, whatever it is told in whatever st
   }
 });
 
+test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
+  const lose = (asks: number, isAlone: boolean): Path => {
+    let next = newPath(0, true);
+    for (let count = 0; count < asks; count += 1) next = asked(next, 100 + count);
+    return expired(next, moment(5000, isAlone));
+  };
+  t.deepEqual(
+    [3, 4, 11, 12].map((asks) => [lose(asks, false).state, lose(asks, true).state]),
+    [
+      ['up', 'up'],
+      ['down', 'up'],
+      ['down', 'up'],
+      ['down', 'down'],
+    ],
+  );
+  t.not(hearsOf(lose(11, true)), 'no');
+  t.is(hearsOf(lose(12, true)), 'no');
+});
+
 test('a path that was left for its loss is used again when it is left alone', (t) => {
   const left = ejected(newPath(0, true), moment(10));
   t.is(leftAlone(left, moment(20)).state, 'down', 'not before it has answered again');

@@ -70,6 +70,11 @@ export interface Moment {
  * four once in 80 days; and the pace of a path in doubt has room for a fourth within 350 ms.
  */
 const MISS_LIMIT = 4;
+/**
+ * The same of a path that is the only one: leaving it sends nothing another way, it only lets connections fail sooner. So it
+ * gets more time, 750 ms of it with traffic: a machine that is short of processors is silent for as long as four asks take.
+ */
+const LONE_LIMIT = 12;
 /** The same where only a kernel answers, once a second: within 4 s. */
 const REFUSED_LIMIT = 3;
 /** Answers in a run, whatever time they took: where asks are rare, two may be luck. */
@@ -160,7 +165,7 @@ export function expired(path: Path, moment: Moment): Path {
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
   const next: Path = { ...rest, asks, tally, lossRate, misses, ...(isUnbroken ? { run } : {}) };
-  return misses >= missLimit(path) ? moved(next, 'silence', moment) : next;
+  return misses >= missLimit(path, moment.isAlone) ? moved(next, 'silence', moment) : next;
 }
 
 /** After it was found to lose far more than a sibling. */
@@ -174,8 +179,8 @@ export function leftAlone(path: Path, moment: Moment): Path {
 }
 
 /** What to tell the far end. Only of own asks: two ends that believed each other would keep each other down. */
-export function hearsOf({ misses, answered, refusedSince }: Path): Hears {
-  if (misses >= MISS_LIMIT) return 'no';
+export function hearsOf({ state, misses, answered, refusedSince }: Path): Hears {
+  if (misses >= MISS_LIMIT && state !== 'up') return 'no';
   return answered === 0 || refusedSince !== undefined ? 'unknown' : 'yes';
 }
 
@@ -185,8 +190,9 @@ export function isDoubted({ state, misses }: Path): boolean {
 }
 
 /** Misses in a row that end this path. */
-export function missLimit({ refusedSince }: Path): number {
-  return refusedSince === undefined ? MISS_LIMIT : REFUSED_LIMIT;
+export function missLimit({ refusedSince }: Path, isAlone: boolean): number {
+  if (refusedSince !== undefined) return REFUSED_LIMIT;
+  return isAlone ? LONE_LIMIT : MISS_LIMIT;
 }
 
 function believed(hears: Hears, { now, late }: Moment): Hears {
