@@ -69,6 +69,14 @@ async function isReached(from: string, to: string): Promise<boolean[]> {
 const YES = [true, true];
 const NO = [false, false];
 
+/** Of both families, sooner or later: a neighbour that was not found a moment ago is not looked for at once. */
+async function comesThrough(from: string, to: string): Promise<boolean[]> {
+  for (let left = 10; ; left -= 1) {
+    const found = await isReached(from, to);
+    if (left === 0 || found.every(Boolean)) return found;
+  }
+}
+
 /** Whole again, with nothing left behind. */
 async function undo(t: ExecutionContext, fault: Fault): Promise<void> {
   await fault.undo();
@@ -79,12 +87,12 @@ async function undo(t: ExecutionContext, fault: Fault): Promise<void> {
 test.serial('blackHole() takes one path of one pair of gateways, both ways or one', async (t) => {
   const both = await blackHole(lab, GATEWAYS);
   t.deepEqual(await isReached('east/gw-0', 'west/gw-0'), NO);
-  t.deepEqual(await isReached('east/gw-0', 'west/gw-1'), YES, 'its other path');
-  t.deepEqual(await isReached('east/gw-1', 'west/gw-0'), YES);
+  t.deepEqual(await comesThrough('east/gw-0', 'west/gw-1'), YES, 'its other path');
+  t.deepEqual(await comesThrough('east/gw-1', 'west/gw-0'), YES);
   t.is((await findFaults(lab)).length, 1);
   await t.throwsAsync(blackHole(lab, GATEWAYS), { message: /broken already/ });
   await undo(t, both);
-  t.deepEqual(await isReached('east/gw-0', 'west/gw-0'), YES);
+  t.deepEqual(await comesThrough('east/gw-0', 'west/gw-0'), YES);
   const there = await blackHole(lab, GATEWAYS, { direction: 'there' });
   const back = await blackHole(lab, ['east/gw-1', 'west/gw-0'], { direction: 'back' });
   // Answers have to come back as well; what counts is which of the two was dropped.
@@ -108,7 +116,7 @@ test.serial('lose() takes about as many packets as it is told', async (t) => {
 test.serial('forbidUdp() takes UDP alone, silently or not', async (t) => {
   for (const verdict of ['drop', 'reject'] as const) {
     const fault = await forbidUdp(lab, GATEWAYS, { verdict });
-    t.deepEqual(await isReached('east/gw-0', 'west/gw-0'), YES, 'ICMP is let through');
+    t.deepEqual(await comesThrough('east/gw-0', 'west/gw-0'), YES, 'ICMP is let through');
     await lab.place('east/gw-0').exec(['bash', '-c', 'echo >/dev/udp/198.18.2.200/9']);
     const rules = await lab.place('east/router').exec(['nft', 'list', 'ruleset']);
     t.regex(rules, new RegExp(`udp counter packets [1-9].* ${verdict}`));
@@ -127,7 +135,7 @@ test.serial('dropLarge() takes packets above its size, and says nothing to anybo
 
 test.serial('isolate() takes everything between a site and the others, the broker too', async (t) => {
   const fault = await isolate(lab, 'west');
-  t.deepEqual(await isReached('west/gw-0', 'west/gw-1'), YES);
+  t.deepEqual(await comesThrough('west/gw-0', 'west/gw-1'), YES);
   t.deepEqual(await isReached('east/gw-0', 'west/gw-1'), NO);
   t.is(await echoes('west/gw-0', '198.19.255.2'), 0);
   await undo(t, fault);
@@ -139,10 +147,10 @@ test.serial(
   async (t) => {
     const fault = await cutWorkers(lab, 'east/gw-0');
     t.deepEqual(await isReached('east/gw-0', 'east/worker-1'), NO);
-    t.deepEqual(await isReached('east/gw-0', 'east/gw-1'), YES);
-    t.deepEqual(await isReached('east/gw-0', 'west/gw-0'), YES);
+    t.deepEqual(await comesThrough('east/gw-0', 'east/gw-1'), YES);
+    t.deepEqual(await comesThrough('east/gw-0', 'west/gw-0'), YES);
     await undo(t, fault);
-    t.deepEqual(await isReached('east/gw-0', 'east/worker-1'), YES);
+    t.deepEqual(await comesThrough('east/gw-0', 'east/worker-1'), YES);
   },
 );
 
@@ -151,7 +159,7 @@ test.serial('dropForwarded() and forwardingOff() leave the node itself reachable
     lab.layout.sites[0]?.nodes.find(({ place }) => place === 'east/gw-0')?.pods[0]?.addresses.v4 ?? '';
   for (const begin of [dropForwarded, forwardingOff]) {
     const fault = await begin(lab, 'east/gw-0');
-    t.deepEqual(await isReached('east/worker-1', 'east/gw-0'), YES, fault.what);
+    t.deepEqual(await comesThrough('east/worker-1', 'east/gw-0'), YES, fault.what);
     t.is(await echoes('east/worker-1', pod), 0, fault.what);
     await undo(t, fault);
     t.is(await echoes('east/worker-1', pod), 2, fault.what);
@@ -162,13 +170,13 @@ test.serial('freeze() stops every process of a node, and killNode() cuts it off 
   const { pid } = await lab.place('east/gw-1').spawn({ role: 'idle', argv: ['sleep', '1000'] });
   const frozen = await freeze(lab, 'east/gw-1');
   t.true((await findFaults(lab)).some((line) => line.includes(`(${pid}) is stopped`)));
-  t.deepEqual(await isReached('east/gw-0', 'east/gw-1'), YES, 'its kernel answers');
+  t.deepEqual(await comesThrough('east/gw-0', 'east/gw-1'), YES, 'its kernel answers');
   await undo(t, frozen);
   const dead = await killNode(lab, 'east/gw-1');
   t.deepEqual(await isReached('east/gw-0', 'east/gw-1'), NO);
   await undo(t, dead);
-  t.deepEqual(await isReached('east/gw-0', 'east/gw-1'), YES);
-  t.deepEqual(await isReached('east/gw-1', 'west/gw-1'), YES, 'its routes are as they were');
+  t.deepEqual(await comesThrough('east/gw-0', 'east/gw-1'), YES);
+  t.deepEqual(await comesThrough('east/gw-1', 'west/gw-1'), YES, 'its routes are as they were');
 });
 
 test.serial('flap() breaks and mends by turns, and ends whole', async (t) => {
