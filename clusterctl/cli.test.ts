@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import { laneKeys } from '#host';
 import { runCommand } from '#lib/linux';
 import { openMetrics, serveStatus } from '#lib/metrics';
 import { changeLines, describe } from './changes.ts';
@@ -326,6 +327,63 @@ test('clusterctl drain writes what is drained, waits until nothing passes, and r
   t.false((await drains()).includes('west'));
   t.is((await clusterctl('drain', 'cluster', 'west', '--force', ...options)).code, 0);
   t.true((await drains()).includes('west'));
+});
+
+test('clusterctl rotate-keys sets back the times of key files, waits for each lane, and refuses to cut the last path', async (t) => {
+  const stateDir = await mkdtemp(path.join(tmpdir(), 'isthmus-rotate-'));
+  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
+  const { keys } = await laneKeys(stateDir, 2);
+  const file = path.join(stateDir, 'wireguard/lane-1.key');
+  const time = async (): Promise<number> => (await stat(file)).mtimeMs;
+  const now = { connected: true, only: [] as string[], up: true, done: 0 };
+  const state = (): object => ({
+    component: 'gateway',
+    node: 'gw-0',
+    broker: { connected: now.connected },
+    lanes: keys.map(({ publicKey }, lane) => ({
+      lane,
+      publicKey: lane < now.done ? `new ${lane}` : publicKey,
+      rotation: lane < now.done ? 'idle' : 'wished',
+      only: now.only,
+    })),
+    tunnels: [{ id: 'west/0#0', up: now.up }],
+  });
+  const registry = openMetrics({ component: 'test', version: '1' });
+  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
+  const rotate = (...more: string[]): Promise<Ended> =>
+    clusterctl('rotate-keys', '--state', stateDir, '--status-port', String(server.port), ...more);
+
+  now.connected = false;
+  t.is((await rotate()).code, EXIT.unreachable);
+  now.connected = true;
+  now.only = ['west'];
+  const last = await rotate();
+  t.is(last.code, EXIT.refused);
+  t.regex(last.said, /^Cannot rotate the keys of "gw-0": no other lane or gateway leads to west meanwhile\./);
+  t.true((await time()) > 86_400_000, 'nothing is asked for');
+  const forcing = rotate('--force');
+  while ((await time()) !== 0) await delay(20);
+  Object.assign(now, { done: 2, up: false });
+  const forced = await forcing;
+  t.is(forced.code, EXIT.failed);
+  t.regex(forced.said, /got new keys, and by them west\/0#0 does not answer\./);
+
+  Object.assign(now, { only: [], up: true, done: 0 });
+  const rotating = rotate();
+  while ((await time()) !== 86_400_000) await delay(20);
+  now.done = 1;
+  await delay(400);
+  now.done = 2;
+  const rotated = await rotating;
+  t.is(rotated.code, 0, rotated.said);
+  t.is(
+    rotated.said,
+    'Giving lane 0 a new key\nGiving lane 1 a new key\n2 lanes of gateway gw-0 got new keys, and all tunnels answer by them\n',
+  );
+  t.is(
+    (await clusterctl('rotate-keys', '--state', '/nowhere', '--status-port', String(server.port))).code,
+    2,
+  );
 });
 
 test('clusterctl show fails with its own code when the port that was asked for answers nothing', async (t) => {

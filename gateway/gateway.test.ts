@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { BrokerStatus, ClustersetView, Member, MemberView } from '#broker';
-import { Conditions } from '#host';
+import { Conditions, wishLaneKeys } from '#host';
 import { Detector } from '#lib/health';
 import { parseAddress, parseCidr, isCidr4, isCidr6 } from '#lib/ip';
 import type { Run } from '#lib/linux';
@@ -460,20 +460,52 @@ function newGateway(directory: string, member: Member, conditions: Conditions): 
   });
 }
 
-test('Lanes keeps those that are given up until others have heard of it', async (t) => {
+test('Lanes states those that are given up until others have left them, and keeps them until nothing is on its way', async (t) => {
   const stateDir = await mkdtemp(join(tmpdir(), 'isthmus-lanes-'));
   t.teardown(() => rm(stateDir, { recursive: true, force: true }));
   let now = 0;
   const lanes = new Lanes({ stateDir, log: QUIET, now: () => now });
-  const hold = async (wanted: number): Promise<number[]> => [await lanes.hold(wanted), lanes.keys.length];
-  t.deepEqual([await hold(3), lanes.restMs], [[3, 3], Infinity]);
-  t.deepEqual([await hold(1), lanes.restMs], [[3, 3], 1000]);
+  const hold = async (wanted: number): Promise<number[]> => [
+    await lanes.hold(wanted),
+    lanes.keys.length,
+    lanes.stated,
+  ];
+  t.deepEqual([await hold(3), lanes.restMs], [[3, 3, 3], Infinity]);
+  t.deepEqual([await hold(1), lanes.restMs], [[3, 3, 3], 1000]);
   now += 750;
-  t.deepEqual([await hold(1), lanes.restMs], [[3, 3], 250]);
+  t.deepEqual([await hold(1), lanes.restMs], [[3, 3, 3], 250]);
   now += 250;
-  t.deepEqual([await hold(1), lanes.restMs], [[1, 1], Infinity]);
-  t.deepEqual(await hold(2), [2, 2]);
-  t.deepEqual([await hold(1), await hold(2), lanes.restMs], [[2, 2], [2, 2], Infinity], 'called back');
+  t.deepEqual([await hold(1), lanes.restMs], [[3, 3, 1], 1000], 'the record is shorter');
+  now += 1000;
+  t.deepEqual([await hold(1), lanes.restMs], [[1, 1, 1], Infinity]);
+  t.deepEqual(await hold(2), [2, 2, 2]);
+  t.deepEqual([await hold(1), await hold(2), lanes.restMs], [[2, 2, 2], [2, 2, 2], Infinity], 'called back');
+});
+
+test('Lanes renews a key on disk before anybody gets it, and has its time', async (t) => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'isthmus-lanes-'));
+  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
+  const lanes = new Lanes({ stateDir, log: QUIET });
+  await lanes.hold(2);
+  const before = lanes.keys.map(({ publicKey }) => publicKey);
+  t.is(await wishLaneKeys(stateDir, false), 2);
+  await lanes.look();
+  t.deepEqual(lanes.times, [86_400_000, 86_400_000]);
+  await lanes.renew(1);
+  const after = lanes.keys.map(({ publicKey }) => publicKey);
+  t.is(after[0], before[0]);
+  t.not(after[1], before[1]);
+  t.is(lanes.times[0], 86_400_000);
+  t.true(Date.now() - (lanes.times[1] ?? 0) < 60_000);
+  const restarted = new Lanes({ stateDir, log: QUIET });
+  await restarted.hold(2);
+  t.deepEqual(
+    restarted.keys.map(({ publicKey }) => publicKey),
+    after,
+  );
+  await wishLaneKeys(stateDir, true);
+  await lanes.look();
+  t.deepEqual(lanes.times, [0, 0]);
 });
 
 test('Lanes goes on with the keys that it has, and tries again', async (t) => {
@@ -573,6 +605,12 @@ test('resting() gives a gateway that drains or is not listed, lanes that are not
     clusters: new Set(['west']),
   });
   t.false(resting('gw-0', { ...wanted, drains }).gateway);
+  const rekeyed = { gateway: true, lanes: [1] };
+  t.deepEqual(resting('gw-0', { ...wanted, rekeyed }), {
+    gateway: true,
+    lanes: new Set([6, 7, 1]),
+    clusters: new Set(),
+  });
 });
 
 test('inputsReader() hands on what the site drains, also while site.yaml or drains.yaml cannot be used', async (t) => {

@@ -7,13 +7,11 @@ import { condition } from '#lib/conditions';
 import type { Change } from '#lib/health';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
-import { readDevices } from '#lib/wireguard';
 import type { WireGuardSupport } from '#lib/wireguard';
 import { SiteReader } from '#site';
 import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
-import type { Remains } from './adopt.ts';
 import { withGuards } from './fleet.ts';
 import { waysConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
@@ -22,6 +20,8 @@ import { Lanes } from './lanes.ts';
 import { Prober } from './prober.ts';
 import { resting } from './resting.ts';
 import { Publisher } from './publish.ts';
+import { Rekeying } from './rekeying.ts';
+import { readRemains } from './remains.ts';
 import { gatewaySources } from './sources.ts';
 import { Statement } from './statement.ts';
 import { stateOf } from './state.ts';
@@ -61,6 +61,7 @@ export class Gateway implements DaemonParts {
   readonly #events: Events;
   readonly #traffic: Traffic;
   readonly #statement: Statement;
+  readonly #rekeying: Rekeying;
   readonly #silent = new Map<TunnelId, TunnelPlan>();
   #known: Known = { membership: undefined, fleet: undefined, host: undefined, devices: [], tunnels: [] };
 
@@ -89,6 +90,12 @@ export class Gateway implements DaemonParts {
     this.#events = new Events({ ...tools, answeredAt: (path) => this.#prober.answeredAt(path) });
     this.#traffic = new Traffic(run);
     this.#statement = new Statement({ member, lanes: this.#lanes });
+    this.#rekeying = new Rekeying({
+      ...tools,
+      lanes: this.#lanes,
+      prober: this.#prober,
+      traffic: this.#traffic,
+    });
     this.#publishing = new Loop({
       pass: () => this.#publish(),
       failed: (error) => this.#unpublished(error),
@@ -103,7 +110,10 @@ export class Gateway implements DaemonParts {
     if (await this.#mustWait()) return { againMs: WAITING_MS };
     const { membership } = mapped;
     const lanes = await this.#lanes.hold(site.lanes);
-    this.#prober.rest(resting(node.name, { drains, isListed, lanes: site.lanes }));
+    const isTold = membership === 'member' && isListed && this.#options.member.status().connected;
+    await this.#rekeying.step({ ...this.#known, isTold });
+    const wanted = { drains, isListed, lanes: site.lanes, rekeyed: this.#rekeying.rests };
+    this.#prober.rest(resting(node.name, wanted));
     const fleet = { ...mapped.fleet, own: { ...mapped.fleet.own, lanes } };
     const { planned, host } = this.#planned(await this.#guarded(fleet), await this.#host(fleet, node));
     this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
@@ -115,12 +125,13 @@ export class Gateway implements DaemonParts {
     this.#options.tools.conditions.set('plan', planned.conditions);
     let farewellMs = Infinity;
     if (membership === 'member') {
-      if (isListed) await this.#statement.say(node, site.lanes);
+      if (isListed) await this.#statement.say(node, this.#lanes.stated);
       else farewellMs = await this.#statement.takeBack();
     }
     this.#publishing.wake();
     this.#judge();
-    return { againMs: Math.min(this.#keeper.restMs, this.#lanes.restMs, farewellMs) };
+    const { restMs } = this.#keeper;
+    return { againMs: Math.min(restMs, this.#lanes.restMs, this.#rekeying.restMs, farewellMs) };
   }
 
   noticed(what: KernelChange): void {
@@ -139,10 +150,9 @@ export class Gateway implements DaemonParts {
     const now = { monotonic: performance.now(), wall: new Date() };
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
-    const { carries } = this.#traffic;
     const standing: Seen['standing'] = (id) => this.#prober.standing(id);
-    const seen = { reports: this.#prober.reports(), standing, carries };
-    return { wireguard: kind, broker, ...stateOf(this.#known, seen, now) };
+    const seen = { reports: this.#prober.reports(), standing, carries: this.#traffic.carries };
+    return { wireguard: kind, broker, lanes: this.#rekeying.report(), ...stateOf(this.#known, seen, now) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -157,9 +167,16 @@ export class Gateway implements DaemonParts {
       site: flags.site,
       member,
       tick: () => this.#judge(),
-      look: async () => this.#prober.traffic(await this.#traffic.busy(this.#known.tunnels)),
+      look: () => this.#look(),
     });
     return [...sources, () => this.#publishing.run()];
+  }
+
+  async #look(): Promise<void> {
+    // Where it cannot be told, what was busy counts as busy.
+    const busy = await this.#traffic.busy(this.#known.tunnels).catch(() => undefined);
+    if (busy !== undefined) this.#prober.traffic(busy);
+    await this.#rekeying.look();
   }
 
   #turned(changes: readonly Change[]): void {
@@ -189,19 +206,13 @@ export class Gateway implements DaemonParts {
 
   /** The first time, tunnels that the kernel's groups hold count as answering: a restart moves nothing. */
   async #host(fleet: Fleet, node: GatewayNode): Promise<Host> {
-    const { resilient } = this.#options;
+    const { run, resilient } = this.#options;
     const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
-    const health = isFirst ? { healthy: provenTunnels(fleet, await this.#remains()) } : this.#prober.health();
+    const health = isFirst
+      ? { healthy: provenTunnels(fleet, await readRemains(run, this.#lanes.keys)) }
+      : this.#prober.health();
     return { node: node.name, ...facts, resilient, ...health };
-  }
-
-  async #remains(): Promise<Remains> {
-    const { run } = this.#options;
-    const { groups } = await readState(run, { sysctls: [] });
-    // A device that hangs is reported when the plan is applied; the groups alone are believed until then.
-    const devices = await readDevices(run).catch(() => undefined);
-    return devices === undefined ? { groups } : { groups, devices };
   }
 
   /** Of a tunnel with another far end now nothing is known: it is planned for as one that never answered. */

@@ -1,6 +1,6 @@
 // The lanes of this gateway's tunnels: how many there are for now, and the key of each.
 
-import { laneKeys } from '#host';
+import { laneKeyTimes, laneKeys, renewLaneKey } from '#host';
 import type { Log } from '#lib/log';
 import type { PrivateKey } from '#lib/wireguard';
 
@@ -12,7 +12,12 @@ export interface LanesOptions {
   readonly now?: () => number;
 }
 
-/** Milliseconds that lanes stay which `site.yaml` gives up: others send by them until they have heard of it, which takes milliseconds, or some hundred on a busy machine. */
+/**
+ * Milliseconds that lanes are still stated which `site.yaml` gives up. Others hear in probes that these drain, and leave them,
+ * within milliseconds, or some hundred on a busy machine; what is on its way then still finds a tunnel at the far end.
+ */
+const LEAVING_MS = 1000;
+/** Milliseconds that they stay here after that. */
 const FAREWELL_MS = 1000;
 /** Milliseconds until a key that could not be had is tried again. */
 const RETRY_MS = 5000;
@@ -20,10 +25,12 @@ const RETRY_MS = 5000;
 export class Lanes {
   readonly #options: Required<LanesOptions>;
   #keys: readonly PrivateKey[] = [];
+  #times: readonly (number | undefined)[] = [];
   #fault: string | undefined;
   #planned: number | undefined;
-  /** Until when lanes stay that are given up. */
-  #farewell: number | undefined;
+  #wanted = 0;
+  /** Since when lanes are given up. */
+  #leaving: number | undefined;
 
   constructor(options: LanesOptions) {
     this.#options = { now: () => performance.now(), ...options };
@@ -39,10 +46,39 @@ export class Lanes {
     return this.#fault;
   }
 
+  /** Since when each key is there, as of the last {@link Lanes.look}, in milliseconds since 1970. */
+  get times(): readonly (number | undefined)[] {
+    return this.#times;
+  }
+
+  /** Lanes to state to others: those that are wanted, and for a while those that are given up. */
+  get stated(): number {
+    return this.#leftMs < LEAVING_MS ? this.#keys.length : this.#wanted;
+  }
+
   /** Milliseconds until {@link Lanes.hold} has to be called again at the latest. */
   get restMs(): number {
-    const farewell = this.#farewell === undefined ? Infinity : this.#farewell - this.#options.now();
-    return Math.max(0, Math.min(farewell, this.#fault === undefined ? Infinity : RETRY_MS));
+    const left = this.#leftMs;
+    const farewell = (left < LEAVING_MS ? LEAVING_MS : LEAVING_MS + FAREWELL_MS) - left;
+    const leaving = this.#leaving === undefined ? Infinity : farewell;
+    return Math.max(0, Math.min(leaving, this.#fault === undefined ? Infinity : RETRY_MS));
+  }
+
+  async look(): Promise<void> {
+    this.#times = await laneKeyTimes(this.#options.stateDir, this.#keys.length);
+  }
+
+  /**
+   * Gives a lane another key.
+   * @throws {Error} when it cannot be written: the lane keeps the one that it has
+   */
+  async renew(lane: number): Promise<void> {
+    this.#keys = this.#keys.with(lane, await renewLaneKey(this.#options.stateDir, lane));
+    await this.look();
+  }
+
+  get #leftMs(): number {
+    return this.#leaving === undefined ? Infinity : this.#options.now() - this.#leaving;
   }
 
   /**
@@ -50,6 +86,7 @@ export class Lanes {
    * they are, which at the start are those that are wanted: what an earlier process made of them stands.
    */
   async hold(wanted: number): Promise<number> {
+    this.#wanted = wanted;
     const lanes = this.#count(wanted);
     this.#keys = this.#keys.slice(0, lanes);
     this.#fault = undefined;
@@ -67,11 +104,10 @@ export class Lanes {
 
   #count(wanted: number): number {
     const held = this.#keys.length;
-    const now = this.#options.now();
-    if (wanted < held) this.#farewell ??= now + FAREWELL_MS;
-    else this.#farewell = undefined;
-    if (this.#farewell !== undefined && now < this.#farewell) return held;
-    this.#farewell = undefined;
+    if (wanted < held) this.#leaving ??= this.#options.now();
+    else this.#leaving = undefined;
+    if (this.#leaving !== undefined && this.#leftMs < LEAVING_MS + FAREWELL_MS) return held;
+    this.#leaving = undefined;
     return wanted;
   }
 }

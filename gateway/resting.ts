@@ -4,6 +4,7 @@
 import type { Drains } from '#site';
 import { MAX_LANES } from '#lib/constants';
 import type { Resting } from './prober.ts';
+import type { Rests } from './rekeying.ts';
 
 export interface Wanted {
   readonly drains: Drains;
@@ -11,14 +12,16 @@ export interface Wanted {
   readonly isListed: boolean;
   /** Lanes that it wants. */
   readonly lanes: number;
+  /** What rests until it has a new key. */
+  readonly rekeyed?: Rests;
 }
 
-/** A gateway that is taken out of the site drains before it goes; so does a lane. */
-export function resting(node: string, { drains, isListed, lanes }: Wanted): Resting {
+/** A gateway that is taken out of the site drains before it goes; so does a lane, and one that gets a new key. */
+export function resting(node: string, { drains, isListed, lanes, rekeyed }: Wanted): Resting {
   const given = Array.from({ length: MAX_LANES }, (_, lane) => lane).filter((lane) => lane >= lanes);
   return {
-    gateway: !isListed || drains.gateways.includes(node),
-    lanes: new Set(given),
+    gateway: !isListed || drains.gateways.includes(node) || rekeyed?.gateway === true,
+    lanes: new Set([...given, ...(rekeyed?.lanes ?? [])]),
     clusters: new Set(drains.clusters),
   };
 }

@@ -1,10 +1,10 @@
-// Which clusters packets flow to or from, by what their tunnels have carried.
+// Which clusters packets flow to or from, and by which lanes: what their tunnels have carried.
 
 import { readTransfers } from '#lib/wireguard';
 import type { Transfer } from '#lib/wireguard';
 import type { Run } from '#lib/linux';
 import type { TunnelPlan } from '#topology';
-import { clusterOf } from './usable.ts';
+import { clusterOf, laneOf } from './usable.ts';
 
 /**
  * Bytes a second, in one direction, that are more than probes make: at the fastest pace 13 asks and as many answers of 128
@@ -19,6 +19,8 @@ export class Traffic {
   #before = new Map<string, Transfer>();
   #at = 0;
   #carries: ReadonlySet<string> = new Set();
+  #lanes: ReadonlySet<number> = new Set();
+  #looks = 0;
 
   constructor(run: Run, now: () => number = () => performance.now()) {
     this.#run = run;
@@ -28,6 +30,16 @@ export class Traffic {
   /** What was busy when it was last asked. */
   get carries(): ReadonlySet<string> {
     return this.#carries;
+  }
+
+  /** Lanes that were busy when it was last asked. */
+  get lanes(): ReadonlySet<number> {
+    return this.#lanes;
+  }
+
+  /** How often it was asked. */
+  get looks(): number {
+    return this.#looks;
   }
 
   /** @throws {CommandError} when WireGuard's devices do not answer */
@@ -46,6 +58,8 @@ export class Traffic {
     this.#before = after;
     this.#at = now;
     const carrying = tunnels.filter(({ device, peer }) => moving.has(`${device} ${peer}`));
+    this.#lanes = new Set(carrying.map(({ id }) => laneOf(id)));
+    this.#looks += 1;
     this.#carries = new Set(carrying.map(({ id }) => clusterOf(id)));
     return this.#carries;
   }

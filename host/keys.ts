@@ -1,6 +1,6 @@
 // A gateway's WireGuard keys, one a lane, made where they are used and never sent anywhere.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrivateKey } from '#lib/wireguard';
 import { writeStateFile } from './file.ts';
@@ -27,7 +27,7 @@ export async function laneKeys(stateDir: string, lanes: number): Promise<LaneKey
   const replaced: Error[] = [];
   try {
     for (let lane = 0; lane < lanes; lane += 1) {
-      const path = join(stateDir, KEYS_DIRECTORY, `lane-${lane}.key`);
+      const path = keyPath(stateDir, lane);
       const text = await readFile(path, 'utf8').catch((cause: unknown) => missing(path, cause));
       const key = text === undefined ? undefined : parse(path, text, replaced);
       keys.push(key ?? (await make(path)));
@@ -36,6 +36,45 @@ export async function laneKeys(stateDir: string, lanes: number): Promise<LaneKey
     return { keys, replaced, failure: error instanceof Error ? error : new Error(String(error)) };
   }
   return { keys, replaced };
+}
+
+/** Replaces the key of a lane: its file has the new one before anybody gets it, so a restart goes on with it. */
+export async function renewLaneKey(stateDir: string, lane: number): Promise<PrivateKey> {
+  return await make(keyPath(stateDir, lane));
+}
+
+/** Since when lanes 0 to `lanes` − 1 have their keys, in milliseconds since 1970; undefined where that cannot be told. */
+export async function laneKeyTimes(stateDir: string, lanes: number): Promise<(number | undefined)[]> {
+  const paths = Array.from({ length: lanes }, (_, lane) => keyPath(stateDir, lane));
+  return await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => undefined,
+      ),
+    ),
+  );
+}
+
+/** Seconds since 1970 that no key can have been made at. */
+const ASKED = { wished: 24 * 3600, forced: 0 } as const;
+
+/**
+ * Asks for new keys: the files' times are set back, so that they are too old for the gateway that uses them. Those of 1970
+ * itself are replaced at once, whoever stands in. It needs no daemon to be heard, and outlives every restart.
+ *
+ * @returns how many lanes there are
+ */
+export async function wishLaneKeys(stateDir: string, isForced: boolean): Promise<number> {
+  const directory = join(stateDir, KEYS_DIRECTORY);
+  const names = (await readdir(directory)).filter((name) => /^lane-\d\.key$/.test(name));
+  const time = isForced ? ASKED.forced : ASKED.wished;
+  for (const name of names) await utimes(join(directory, name), time, time);
+  return names.length;
+}
+
+function keyPath(stateDir: string, lane: number): string {
+  return join(stateDir, KEYS_DIRECTORY, `lane-${lane}.key`);
 }
 
 function missing(path: string, cause: unknown): undefined {

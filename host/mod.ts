@@ -13,7 +13,7 @@ export { UsageError, parseFlags } from './flags.ts';
 export type { Flags, Program } from './flags.ts';
 export { HostKeeper } from './keeper.ts';
 export type { KeeperOptions } from './keeper.ts';
-export { laneKeys } from './keys.ts';
+export { laneKeyTimes, laneKeys, renewLaneKey, wishLaneKeys } from './keys.ts';
 export type { LaneKeys } from './keys.ts';
 export { HostLockedError, lockHost } from './lock.ts';
 export { Loop } from './loop.ts';

@@ -74,6 +74,11 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'Cluster "{cluster}" shows a WireGuard public key that an older cluster shows too: it gets no tunnel by that key',
   },
+  IST_KEY_KEPT: {
+    title: 'Key is not renewed',
+    severity: 'info',
+    text: 'Lane {lane} keeps a key that is due for renewal: nothing else leads to {clusters} meanwhile',
+  },
   IST_LINK_ADDRESS: {
     title: 'Node lacks a link address',
     severity: 'error',
