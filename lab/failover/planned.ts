@@ -2,11 +2,16 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { faultOf, type Fault } from '../faults/fault.ts';
 import type { Lab } from '../lab.ts';
 import { saidBy, startDaemon } from '../product.ts';
 import { siteDocument } from '../site-files.ts';
+
+/** Milliseconds that a daemon has to start. */
+const STARTED_MS = 15_000;
+const LOOK_MS = 250;
 
 /** @throws {Error} that says so where this version has no such command */
 async function clusterctl(lab: Lab, place: string, args: readonly string[]): Promise<void> {
@@ -43,8 +48,20 @@ export async function removeGateway(lab: Lab, place: string): Promise<Fault> {
   return faultOf(`${place} removed`, async () => {
     await describe(lab, site, {});
     await startDaemon(lab, place);
-    await clusterctl(lab, place, ['undrain', 'gateway', name]);
+    await undrain(lab, place, name);
   });
+}
+
+/** As soon as the daemon that was just started answers. */
+async function undrain(lab: Lab, place: string, name: string): Promise<void> {
+  for (const until = Date.now() + STARTED_MS; ; await sleep(LOOK_MS)) {
+    try {
+      await clusterctl(lab, place, ['undrain', 'gateway', name]);
+      return;
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+  }
 }
 
 /** So many lanes from now on; undone, as many as before. */
