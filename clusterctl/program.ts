@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { addBrokerCommands } from './program-broker.ts';
 import { addDrain } from './program-drain.ts';
+import { addDrill } from './program-drill.ts';
 import { addRotateKeys } from './program-rotate-keys.ts';
 import { addShow, nodeOption, siteOption, statusPortOption } from './program-show.ts';
 import { DIRECTORIES } from './directories.ts';
@@ -35,6 +36,7 @@ export function buildProgram(context: Context): Command {
   addLeave(program, context);
   addShow(program, context);
   addDrain(program, context);
+  addDrill(program, context);
   addRotateKeys(program, context);
   addPlan(program, context);
   program

@@ -1,7 +1,7 @@
 // One invocation from its words to its exit code.
 
 import type { Context } from './context.ts';
-import { EXIT } from './exit.ts';
+import { CliError, EXIT } from './exit.ts';
 import type { ExitCode } from './exit.ts';
 import { explain } from './explain.ts';
 import { buildProgram } from './program.ts';
@@ -13,7 +13,8 @@ export async function runCli(context: Context, words: readonly string[]): Promis
     await program.parseAsync(words, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    if (context.signal.aborted) {
+    const isSaid = error instanceof CliError && error.exitCode === EXIT.interrupted;
+    if (context.signal.aborted && !isSaid) {
       context.terminal.say('Interrupted. Running the same command again goes on where this one ended');
       return EXIT.interrupted;
     }

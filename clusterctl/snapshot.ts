@@ -43,6 +43,8 @@ const DETAILS = {
   ),
   broker: v.optional(
     v.looseObject({
+      connected: v.optional(v.boolean()),
+      complete: v.optional(v.boolean()),
       records: v.optional(v.array(row), []),
       standing: v.optional(v.array(v.looseObject({ subject: v.string(), reason: v.string() })), []),
     }),
@@ -67,19 +69,31 @@ const STATE = v.looseObject({
 
 export type DaemonState = Pick<v.InferOutput<typeof STATE>, 'host' | keyof typeof DETAILS>;
 
+export type DaemonSnapshot = Snapshot & Required<Pick<Snapshot, 'daemon'>>;
+
 /** @throws {CliError} when there is neither a daemon nor a usable site directory */
 export async function takeSnapshot(context: Context, options: SnapshotOptions): Promise<Snapshot> {
   const { statusPort, site = DIRECTORIES.site, node = hostname() } = options;
   const isSiteMeant = options.site !== undefined || options.node !== undefined;
   if (!isSiteMeant || statusPort !== undefined) {
-    const state = await readDaemonState(statusPort);
-    if (state !== undefined) return fromDaemon(state);
+    const snapshot = await askDaemon(statusPort);
+    if (snapshot !== undefined) return snapshot;
     context.terminal.say(`No daemon answers on this host; this is what ${site} says`);
   }
   return await fromSite(context, site, node);
 }
 
-function fromDaemon(state: unknown): Snapshot {
+/**
+ * What the daemon of this host knows; undefined where none runs.
+ *
+ * @throws {CliError} when it cannot be asked, or knows no clusterset
+ */
+export async function askDaemon(statusPort: number | undefined): Promise<DaemonSnapshot | undefined> {
+  const state = await readDaemonState(statusPort);
+  return state === undefined ? undefined : fromDaemon(state);
+}
+
+function fromDaemon(state: unknown): DaemonSnapshot {
   const result = v.safeParse(STATE, state);
   if (result.success)
     return { fleet: result.output.fleet, node: result.output.host.node, daemon: result.output };

@@ -2,7 +2,8 @@
 
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { applyState, changeState, cleanState } from '#lib/linux';
+import { DRILL_TABLE } from '#lib/constants';
+import { applyState, changeState, cleanState, removeTable } from '#lib/linux';
 import type { Applied, Changes, Failure, Run } from '#lib/linux';
 import { applyDevices, changeDevices } from '#lib/wireguard';
 import type { DeviceConfig, DevicesApplied, PrivateKey, WireGuardSupport } from '#lib/wireguard';
@@ -78,6 +79,7 @@ export function deviceConfigs({ devices }: HostPlan, keys: readonly PrivateKey[]
  * @throws {Error} when something stays: calling it again goes on
  */
 export async function removeHost(run: Run, stateDir: string): Promise<void> {
+  await removeTable(run, DRILL_TABLE);
   const { failures } = await cleanState(run, { stateDir });
   const [first] = failures;
   if (first !== undefined) {

@@ -33,6 +33,8 @@ export const LINK_DEVICE = 'ist-link';
 export const NODE_DEVICE = 'ist-node';
 /** The one nftables table (family inet). */
 export const NFT_TABLE = 'isthmus';
+/** The nftables table (family inet) of a failure that somebody drills: its elements expire, so that the kernel ends it by itself. */
+export const DRILL_TABLE = 'isthmus-drill';
 
 /** Routing tables: packets from here, from the fabric, from a sibling; VIA + j: "back through own gateway j" on workers. */
 export const TABLE_HERE = 7301;

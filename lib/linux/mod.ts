@@ -31,3 +31,4 @@ export type {
   Rule,
 } from './state.ts';
 export { EMPTY_STATE } from './state.ts';
+export { readElements, removeTable } from './table.ts';
