@@ -82,7 +82,9 @@ async function attempt(tier: Tier, patterns: readonly string[], signal: AbortSig
 /** `npm test -- unit`, `npm test -- lab 'lab/tests/join*'`: one tier, and files of it. */
 function select(args: readonly string[]): readonly [tiers: readonly Tier[], patterns: readonly string[]] {
   const named = TIERS.filter((tier) => tier.name === args[0]);
-  return named.length > 0 ? [named, args.slice(1)] : [TIERS, args];
+  return named.length > 0
+    ? [named, args.slice(1)]
+    : [TIERS.filter(({ isByName }) => isByName !== true), args];
 }
 
 const signal = interruption();
