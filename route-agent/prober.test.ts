@@ -65,6 +65,26 @@ test('Prober counts a gateway as able until it is silent, and then leaves it out
   t.deepEqual(prober.health().gateways?.get(0), new Set([2, 3]));
 });
 
+test('Prober sends nothing by a gateway that is added before that has said whom it reaches', async (t) => {
+  const links = linksOf(3, 2);
+  using prober = new Prober({ changed: () => {} });
+  const [first, added] = links;
+  if (first === undefined || added === undefined) return;
+  gateway(t, first, { ...SPEECH, reach: new Set([2, 3]) });
+  prober.watch({ links: [first], echoes: [] }, { remotes });
+  prober.watch({ links, echoes: [] }, { remotes });
+  const known = (): number => prober.health().gateways?.get(1)?.size ?? 0;
+  for (let at = 0; at < 20; at += 1) {
+    t.is(known(), 0, 'its kernel refuses: no daemon is there yet');
+    await delay(10);
+  }
+  gateway(t, added, { ...SPEECH, reach: new Set([3]) });
+  t.true(await until(() => known() === 1));
+  prober.watch({ links: [first], echoes: [] }, { remotes });
+  prober.watch({ links, echoes: [] }, { remotes });
+  t.is(known(), 0, 'it is another one now');
+});
+
 test('Prober leaves a gateway that drains to the clusters that no other reaches', async (t) => {
   const links = linksOf(2, 2);
   using prober = new Prober({ changed: () => {} });

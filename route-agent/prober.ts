@@ -15,12 +15,15 @@ export interface ProberOptions {
 
 /** Own gateways stand in for each other. */
 const GATEWAYS = 'gateways';
+const NOTHING: ReadonlySet<number> = new Set();
 
 /** The prober of one worker. It begins with the first {@link Prober.watch}, and ends with its disposal. */
 export class Prober implements Disposable {
   readonly #paths: Paths;
   #links: readonly LinkPlan[] = [];
-  /** Indexes of all clusters: what a gateway counts as reaching that has not said. */
+  /** Gateways that were there first: packets go by them already. */
+  #adopted: ReadonlySet<string> = new Set();
+  /** Indexes of all clusters: what such a gateway counts as reaching until it says. */
   #all: ReadonlySet<number> = new Set();
 
   constructor({ changed, ...clock }: ProberOptions) {
@@ -28,12 +31,18 @@ export class Prober implements Disposable {
     this.#paths = new Paths({ ...clock, changed, kick: () => {}, speak: () => nothing });
   }
 
-  /** Watches exactly this. Gateways count as up until they are silent: a restart of this daemon moves nothing. */
+  /**
+   * Watches exactly this. The first gateways count as up until they are silent: a restart of this daemon moves nothing. One
+   * that is added later carries nothing before it has said whom it reaches.
+   */
   watch({ links, echoes }: Pick<HostPlan, 'links' | 'echoes'>, { remotes }: Pick<Fleet, 'remotes'>): void {
+    const isFirst = this.#links.length === 0;
     this.#links = links.filter(({ ordinal }) => ordinal !== undefined);
+    const nodes = new Set(this.#links.map(({ node }) => node));
+    this.#adopted = isFirst ? nodes : this.#adopted.intersection(nodes);
     this.#all = new Set(remotes.map(({ index }) => index));
     const paths = this.#links.map(({ node: id, local, remote }) => ({
-      spec: { id, neighbour: GATEWAYS, far: `${local} ${remote}`, isProven: true },
+      spec: { id, neighbour: GATEWAYS, far: `${local} ${remote}`, isProven: this.#adopted.has(id) },
       peer: { id, ends: [{ local, remote }] },
     }));
     this.#paths.hold({ paths, echoes: new Set(echoes) });
@@ -50,7 +59,8 @@ export class Prober implements Disposable {
     if (this.#links.length === 0) return {};
     const up = this.#links.flatMap(({ node, ordinal }) => {
       if (ordinal === undefined || !this.#paths.isUp(node)) return [];
-      const { draining = false, reach = this.#all } = this.#paths.told(node) ?? {};
+      const unsaid = this.#adopted.has(node) ? this.#all : NOTHING;
+      const { draining = false, reach = unsaid } = this.#paths.told(node) ?? {};
       return [{ ordinal, draining, reach }];
     });
     const staying = up.filter(({ draining }) => !draining).map(({ reach }) => reach);
