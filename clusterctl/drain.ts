@@ -8,7 +8,7 @@ import type { Drains } from '#site';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
 import { DIRECTORIES } from './directories.ts';
-import { CliError, EXIT } from './exit.ts';
+import { CliError, EXIT, unlessUnreachable } from './exit.ts';
 import { startProgress } from './progress.ts';
 
 export interface DrainOptions {
@@ -158,7 +158,10 @@ async function emptied(
   let calm = 0;
   for (const end = performance.now() + PATIENCE_MS; calm < 4 && performance.now() < end;) {
     await delay(LOOK_MS, undefined, { signal });
-    carried = (await readState(options)).carries.filter((cluster) => clusters.has(cluster));
+    // A daemon that is restarted, or late, drains all the same.
+    const state = await readState(options).catch(unlessUnreachable);
+    if (state === undefined) continue;
+    carried = state.carries.filter((cluster) => clusters.has(cluster));
     calm = carried.length === 0 ? calm + 1 : 0;
   }
   return carried;

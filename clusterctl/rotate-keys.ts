@@ -5,7 +5,7 @@ import * as v from 'valibot';
 import { wishLaneKeys } from '#host';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
-import { CliError, EXIT } from './exit.ts';
+import { CliError, EXIT, unlessUnreachable } from './exit.ts';
 import { startProgress } from './progress.ts';
 
 export interface RotateKeysOptions {
@@ -96,8 +96,10 @@ async function renewed(
 ): Promise<void> {
   for (const end = performance.now() + PATIENCE_MS; performance.now() < end;) {
     await delay(LOOK_MS, undefined, { signal });
-    const { lanes } = await readState(options);
-    const now = lanes.find(({ lane }) => lane === old.lane);
+    // A daemon that is restarted, or late, goes on with it all the same.
+    const state = await readState(options).catch(unlessUnreachable);
+    if (state === undefined) continue;
+    const now = state.lanes.find(({ lane }) => lane === old.lane);
     // A lane that was given up in the meantime needs no key.
     if (now === undefined || (now.publicKey !== old.publicKey && now.rotation === 'idle')) return;
   }
