@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { measureMatrix } from '#lab';
 import type { Lab, MatrixOptions } from '#lab';
 import { CommandError } from '#lib/linux';
+import * as v from 'valibot';
 
 /** For whatever comes by itself, on a machine that has other things to do. */
 const PATIENCE_MS = 90_000;
@@ -37,6 +38,20 @@ export async function unplanned(lab: Lab, places: readonly string[]): Promise<st
         if (error instanceof CommandError) return [`${place}: ${error.stderr.trim()}`];
         throw error;
       }
+    }),
+  );
+  return all.flat();
+}
+
+const Paths = v.array(v.looseObject({ path: v.string(), state: v.string() }));
+
+/** Paths that are not up: one that has failed again and again waits for up to a minute before it is used. */
+export async function waiting(lab: Lab, places: readonly string[]): Promise<string[]> {
+  const all = await Promise.all(
+    places.map(async (place) => {
+      const said = await lab.place(place).exec(['clusterctl', 'show', 'paths', '-o', 'json']);
+      const paths = v.parse(Paths, JSON.parse(said));
+      return paths.flatMap(({ path, state }) => (state === 'up' ? [] : [`${place}: ${path} ${state}`]));
     }),
   );
   return all.flat();
