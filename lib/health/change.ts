@@ -24,8 +24,8 @@ export type MtuReason = 'found' | 'black hole';
 /** Why a gateway is, or is no longer, one that forwards. */
 export type ForwardReason =
   | { readonly kind: 'forwards' }
-  /** Rounds in a row without an answer from behind it, and what shows that an answer was to be had. */
-  | { readonly kind: 'unanswered'; readonly rounds: number; readonly elsewhere: boolean }
+  /** Rounds in a row without an answer from behind it, while another gateway reached a node. */
+  | { readonly kind: 'unanswered'; readonly rounds: number }
   | { readonly kind: 'steady'; readonly forMs: number };
 
 export type ForwardVerdict = 'unknown' | 'yes' | 'no';
@@ -95,8 +95,7 @@ function pathReasonText(reason: PathReason): string {
 function forwardReasonText(reason: ForwardReason): string {
   if (reason.kind === 'forwards') return 'a node behind it answers';
   if (reason.kind === 'steady') return `nodes behind it have answered for ${seconds(reason.forMs)}`;
-  const evidence = reason.elsewhere ? 'another gateway reaches one' : 'one answered before';
-  return `no node behind it answered ${reason.rounds} rounds of probes, ${evidence}`;
+  return `no node behind it answered ${reason.rounds} rounds of probes, another gateway reaches one`;
 }
 
 function siblingText(answers: boolean | undefined): string {

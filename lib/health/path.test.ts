@@ -417,7 +417,7 @@ test('describeChange() says path, state and reason in one line', (t) => {
       path: 'west/1',
       from: 'yes',
       to: 'no',
-      reason: { kind: 'unanswered', rounds: 3, elsewhere: true },
+      reason: { kind: 'unanswered', rounds: 3 },
     },
     { what: 'forwards', at, path: 'west/1', from: 'no', to: 'yes', reason: { kind: 'steady', forMs: 700 } },
   ];

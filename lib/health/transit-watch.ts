@@ -170,7 +170,7 @@ export class TransitWatch {
     if (transit.misses > 0 && before.misses === 0) this.#hurry(watched.spec.cluster, evidence.now);
     if (transit.verdict === before.verdict) return [];
     const [from, to] = [before.verdict, transit.verdict];
-    const reason = forwardReason(before, transit, evidence);
+    const reason = forwardReason(before, transit);
     return [{ what: 'forwards', at: evidence.now, path: watched.spec.id, from, to, reason }];
   }
 

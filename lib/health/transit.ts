@@ -30,6 +30,8 @@ export interface Transit {
   readonly round?: Round;
   /** Rounds in a row without an answer. */
   readonly misses: number;
+  /** When the first of them was asked. */
+  readonly missingSince?: number;
   /** When a node behind it last answered through it, and which. Absent: none ever did. */
   readonly answeredAt?: number;
   readonly responder?: number;
@@ -58,6 +60,8 @@ export interface Evidence {
 const MISS_LIMIT = 3;
 /** Milliseconds for which an answer through another gateway shows that there are nodes that answer. */
 const ELSEWHERE_MS = 2000;
+/** Milliseconds after the first round without an answer from which on one through another gateway counts: sooner, the node may have fallen silent in between. */
+const AFTERWARDS_MS = 300;
 /** Rounds in a run, whatever time they took. */
 const LEAST_ROUNDS = 3;
 
@@ -92,25 +96,22 @@ export function roundExpired(transit: Transit, evidence: Evidence): Transit {
   if (round === undefined || deadline(late, round) > now) return transit;
   // A way that is in doubt itself says nothing about what lies behind its end.
   if (!isReachable) return { ...rest, misses: 0 };
-  const next: Transit = { ...rest, misses: transit.misses + 1 };
-  const isJudged = next.misses >= MISS_LIMIT && next.verdict !== 'no' && isTelling(next, evidence);
+  const missingSince = transit.misses === 0 ? round.at : transit.missingSince;
+  const next: Transit = { ...rest, misses: transit.misses + 1, missingSince: missingSince ?? round.at };
+  const isJudged = next.misses >= MISS_LIMIT && next.verdict !== 'no' && isElsewhere(next, evidence);
   return isJudged ? { ...next, verdict: 'no', since: now, damping: failed(next.damping, now) } : next;
 }
 
 /** Why it came from one verdict to another. */
-export function forwardReason(before: Transit, after: Transit, evidence: Evidence): ForwardReason {
-  if (after.verdict === 'no')
-    return { kind: 'unanswered', rounds: after.misses, elsewhere: isElsewhere(evidence) };
+export function forwardReason(before: Transit, after: Transit): ForwardReason {
+  if (after.verdict === 'no') return { kind: 'unanswered', rounds: after.misses };
   if (before.verdict === 'unknown') return { kind: 'forwards' };
   return { kind: 'steady', forMs: after.since - (before.run?.since ?? before.since) };
 }
 
-function isTelling({ answeredAt }: Transit, evidence: Evidence): boolean {
-  return answeredAt !== undefined || isElsewhere(evidence);
-}
-
-function isElsewhere({ now, elsewhereAt }: Evidence): boolean {
-  return now - elsewhereAt <= ELSEWHERE_MS;
+/** Nodes that answer nobody say nothing about a gateway: their daemons may be restarted all at once. */
+function isElsewhere({ missingSince = Infinity }: Transit, { now, elsewhereAt }: Evidence): boolean {
+  return elsewhereAt > missingSince + AFTERWARDS_MS && now - elsewhereAt <= ELSEWHERE_MS;
 }
 
 function onTrial(transit: Transit, now: number): Transit {
