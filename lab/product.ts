@@ -2,7 +2,6 @@
 
 import fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BROKER_PORT } from '#lib/constants';
 import { CommandError } from '#lib/linux';
 import { bundle } from '#setup';
 import { both, BROKER_LINE, sitePods } from './addresses.ts';
@@ -21,15 +20,22 @@ export async function createClusterset(lab: Lab): Promise<void> {
 /** Starts the broker that was created, and waits until it listens. */
 export async function startBroker(lab: Lab): Promise<void> {
   const broker = lab.place('broker');
+  const before = await timesReady(lab);
   const started = await broker.spawn({ role: 'broker', argv: ['clusterctl', 'broker', 'start'] });
   for (const until = Date.now() + 15_000; ; await sleep(25)) {
-    if ((await broker.exec(['ss', '-Hltn', `sport = :${BROKER_PORT}`])).trim() !== '') return;
+    if ((await timesReady(lab)) > before) return;
     const running = await lab.processes({ role: 'broker' });
     if (running.length === 0 || Date.now() > until)
       throw new Error(
         `Cannot start the broker of lab "${lab.name}": ${await lastSaid(started.log)}\nSee ${started.log}`,
       );
   }
+}
+
+/** How often it has said so. By its own word: after a kill, the former one's server may hold the port for a moment longer. */
+async function timesReady(lab: Lab): Promise<number> {
+  const log = await fs.readFile(lab.home.log('broker', 'broker'), 'utf8').catch(() => '');
+  return log.split('The broker is ready').length - 1;
 }
 
 async function lastSaid(file: string): Promise<string> {
