@@ -51,8 +51,9 @@ export class Statement {
     const now = this.#options.now();
     this.#farewellAt ??= now + FAREWELL_MS;
     if (now < this.#farewellAt) return this.#farewellAt - now;
-    this.#said = undefined;
+    // Only then: a withdrawal that cannot be signed is tried again.
     await this.#options.member.withdraw();
+    this.#said = undefined;
     return Infinity;
   }
 }

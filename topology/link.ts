@@ -95,7 +95,7 @@ function ownName(standpoint: Standpoint, device: string): InterfaceAddress[] {
   return address === undefined ? [] : [{ device, address, prefix: 128, scope: 'link', deprecated: false }];
 }
 
-/** In every family that the kernel has: probes go by names of IPv6 even where no pod has any. */
+/** In every family that the kernel has: probes go by link-local names, which are IPv6, also where all pods are IPv4. */
 function neighboursOf({ kernel, outer }: Standpoint, device: string, node: Node): Neighbour[] {
   const address = addressOf(node, outer);
   if (address === undefined) return [];

@@ -158,8 +158,8 @@ class RunningMember implements Member {
   async withdraw(): Promise<void> {
     const said = this.#said;
     if (said === undefined) return;
-    this.#said = undefined;
     await this.#publisher.say(slotOf(said.ordinal));
+    this.#said = undefined;
     const deadline = performance.now() + WITHDRAWAL;
     while (performance.now() < deadline && this.#publisher.own.some(({ acknowledged }) => !acknowledged)) {
       await pause(20, this.#signal);

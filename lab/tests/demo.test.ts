@@ -70,7 +70,7 @@ test.serial(
 test.serial('demo cleans up when it is interrupted, at any time', async (t) => {
   for (const interruptMs of [200, 600, 1000, 1800, 3000, 5000]) {
     const { status, stderr } = await demo([], interruptMs);
-    // Before its first own line runs, it ends as any program does.
+    // Until its first own line has run, nobody catches the signal: the program ends by it and says nothing.
     t.true(status === null ? stderr === '' : status === 1, `after ${interruptMs} ms: ${status}`);
     t.true(status === null || stderr.includes('Interrupted by SIGINT'), `after ${interruptMs} ms: ${stderr}`);
     t.true(await nothingLeft(), `after ${interruptMs} ms`);
