@@ -256,7 +256,12 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
   const detector = new Detector({ now: 400, random: () => 0 });
   detector.watch([{ id: 'a/0#0', neighbour: 'a', far: '', isProven: true }], 400);
   const standing = (): Standing => ({ deaf: false, impaired: true, draining: false });
-  const seen = { carries: new Set(['b', 'a']), reports: detector.reports(), standing };
+  const seen = {
+    carries: new Set(['b', 'a']),
+    ignored: new Map([['stale', 2]]),
+    reports: detector.reports(),
+    standing,
+  };
   const state = JSON.stringify(stateOf(known, seen, { monotonic: 1400, wall: new Date(5000) }));
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
   t.true(state.includes('"impaired":true'), state);

@@ -151,7 +151,8 @@ export class Gateway implements DaemonParts {
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
     const standing: Seen['standing'] = (id) => this.#prober.standing(id);
-    const seen = { reports: this.#prober.reports(), standing, carries: this.#traffic.carries };
+    const ignored = this.#prober.ignored();
+    const seen = { reports: this.#prober.reports(), standing, carries: this.#traffic.carries, ignored };
     return { wireguard: kind, broker, lanes: this.#rekeying.report(), ...stateOf(this.#known, seen, now) };
   }
 

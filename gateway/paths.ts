@@ -1,10 +1,10 @@
 // Tunnels as an operator is told of them.
 // This module is pure.
 
+import { refusedConditions } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { PathReport } from '#lib/health';
-import { PROBE_PORT } from '#lib/constants';
 import { familyOf } from '#lib/ip';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
 import { clusterOf, gatewayOf } from './usable.ts';
@@ -90,13 +90,6 @@ export function familyConditions(
       ? []
       : [condition('IST_WIREGUARD_FAMILIES', name, { device: name, tunnel: silent.id })];
   });
-}
-
-/** `refused`: own addresses that probes cannot be sent from, and why. */
-export function refusedConditions(refused: ReadonlyMap<string, string>): readonly Condition[] {
-  return [...refused].map(([address, reason]) =>
-    condition('IST_PROBE_REFUSED', address, { address, port: `${PROBE_PORT}`, reason }),
-  );
 }
 
 function isSilent(path: Pick<PathReport, 'state' | 'since'> | undefined, now: number): boolean {

@@ -23,12 +23,14 @@ export interface Seen {
   readonly standing: (id: TunnelId) => Standing | undefined;
   /** Clusters that packets flow to or from by this gateway. */
   readonly carries: ReadonlySet<string>;
+  /** Datagrams that changed nothing, by reason. */
+  readonly ignored: ReadonlyMap<string, number>;
 }
 
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
   { membership, fleet, host, tunnels }: Known,
-  { reports, standing, carries }: Seen,
+  { reports, standing, carries, ignored }: Seen,
   now: Clock,
 ): object {
   const wall = (at: number): Date => new Date(now.wall.getTime() - (now.monotonic - at));
@@ -47,6 +49,7 @@ export function stateOf(
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
     carries: [...carries].toSorted(),
+    ignored: Object.fromEntries(ignored),
     paths: paths.map((path) => ({
       ...pathText(path, now),
       ...far.get(path.id),

@@ -23,4 +23,5 @@ export { kernelWatches } from './monitor.ts';
 export type { KernelChange } from './monitor.ts';
 export { Paths } from './paths.ts';
 export type { PathsOptions, Probed, ProbedPath, Told } from './paths.ts';
+export { refusedConditions } from './refused.ts';
 export { Conditions } from './report.ts';

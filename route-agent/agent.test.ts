@@ -82,7 +82,7 @@ test('Agent waits for a clusterset, follows it, and has nothing to report once t
   await write('clusterset.yaml', `${CLUSTERSET}clusters: []\nleft: true\n`);
   await agent.pass();
   t.deepEqual(codes(), []);
-  t.deepEqual(agent.state(), { fleet: undefined, host: undefined, paths: [] });
+  t.deepEqual(agent.state(), { fleet: undefined, host: undefined, paths: [], ignored: {} });
   t.is(agent.ready(), 'the cluster has left');
 });
 

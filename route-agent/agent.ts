@@ -1,7 +1,7 @@
 // The route agent's own parts: one pass after another, each from the site directory to this host's kernel.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { Events, FactsReader, HostKeeper, removeHost } from '#host';
+import { Events, FactsReader, HostKeeper, refusedConditions, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import { pathText } from '#lib/health';
@@ -90,6 +90,7 @@ export class Agent implements DaemonParts {
       fleet: this.#fleet,
       host: this.#host && { ...this.#host, ...healthText(this.#host) },
       paths: [...this.#prober.reports()].map((path) => pathText(path, now)),
+      ignored: Object.fromEntries(this.#prober.ignored()),
     };
   }
 
@@ -150,6 +151,7 @@ export class Agent implements DaemonParts {
   async #look(): Promise<void> {
     const { signal } = this.#options.tools;
     while (!signal.aborted) {
+      this.#options.tools.conditions.set('paths', refusedConditions(this.#prober.refused()));
       const devices = new Set(
         this.#links.map(({ local }) => local.split('%')[1] ?? this.#host?.uplink.device ?? ''),
       );

@@ -2,6 +2,7 @@
 
 import { Paths } from '#host';
 import type { Change, PathReport } from '#lib/health';
+import type { Ignored } from '#lib/probe';
 import type { Fleet, Health, HostPlan, LinkPlan } from '#topology';
 
 export interface ProberOptions {
@@ -84,6 +85,11 @@ export class Prober implements Disposable {
   /** Own addresses that probes cannot be sent from, and why. */
   refused(): ReadonlyMap<string, string> {
     return this.#paths.refused();
+  }
+
+  /** Datagrams that changed nothing, by reason. */
+  ignored(): ReadonlyMap<Ignored, number> {
+    return this.#paths.ignored();
   }
 
   [Symbol.dispose](): void {

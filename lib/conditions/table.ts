@@ -115,9 +115,9 @@ export const CONDITIONS = {
     text: 'Somebody with the key of this cluster writes slot {slot} as well: two gateways may have the same ordinal',
   },
   IST_PROBE_REFUSED: {
-    title: 'Tunnels cannot be probed',
+    title: 'Paths cannot be probed',
     severity: 'error',
-    text: 'Probes cannot be sent from {address} port {port}: {reason}. Tunnels from there carry nothing, since none can be seen to answer',
+    text: 'Probes cannot be sent from {address} port {port}: {reason}. Only far kernels tell whether paths from there work',
   },
   IST_RECORD_REFUSED: {
     title: 'Record is refused',
