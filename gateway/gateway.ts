@@ -1,7 +1,7 @@
 // The gateway daemon's own parts: one pass after another, each from the site and the clusterset to this host's kernel.
 
 import type { Member } from '#broker';
-import { Events, FactsReader, HostKeeper, Loop, removeHost } from '#host';
+import { Events, FactsReader, HostKeeper, Loop, refusedConditions, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
 import type { Change } from '#lib/health';
@@ -276,8 +276,12 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
     const reports = [...this.#prober.reports()];
     const isUserspace = this.#options.wireguard.kind !== 'kernel';
-    const seen = { ...this.#known, reports, refused: this.#prober.refused(), isUserspace };
-    tools.conditions.set('paths', waysConditions(this.#options.flags.node, seen, performance.now()));
+    const ways = waysConditions(
+      this.#options.flags.node,
+      { ...this.#known, reports, isUserspace },
+      performance.now(),
+    );
+    tools.conditions.set('paths', [...ways, ...refusedConditions(this.#prober.refused())]);
     const cluster = fleet?.own.id ?? '';
     tools.conditions.set(
       'membership',

@@ -1,7 +1,6 @@
 // Tunnels as an operator is told of them.
 // This module is pure.
 
-import { refusedConditions } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { PathReport } from '#lib/health';
@@ -20,21 +19,18 @@ export interface Ways {
   readonly tunnels: readonly TunnelPlan[];
   readonly devices: readonly DevicePlan[];
   readonly reports: readonly PathReport[];
-  /** Own addresses that probes cannot be sent from, and why. */
-  readonly refused: ReadonlyMap<string, string>;
   /** WireGuard runs in processes. */
   readonly isUserspace: boolean;
 }
 
 /** Everything that there is to tell of them. */
 export function waysConditions(node: string, ways: Ways, now: number): readonly Condition[] {
-  const { tunnels, devices, reports, refused, isUserspace } = ways;
+  const { tunnels, devices, reports, isUserspace } = ways;
   const byId = new Map<string, PathReport>(reports.map((report) => [report.id, report]));
   const known: Known = (id) => byId.get(id);
   return [
     ...pathConditions(tunnels, known, now),
     ...stoppedConditions(tunnels, known, now),
-    ...refusedConditions(refused),
     ...(isUserspace ? familyConditions(devices, tunnels, known, now) : []),
     ...(isUserspace ? [condition('IST_WIREGUARD_USERSPACE', node, { program: 'wireguard-go' })] : []),
   ];
