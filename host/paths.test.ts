@@ -137,28 +137,31 @@ test('Paths.announce() goes as far as the budget, and goes on when there is more
   await until(t, 'all', () => heard() - before >= 300);
 });
 
-test('Paths asks through a gateway, and judges it by who answers behind it', async (t) => {
+test('Paths asks through gateways, and judges one by who answers behind it and behind another', async (t) => {
   const told: string[] = [];
+  const nets: Readonly<Record<string, number>> = { 'west/0': 5, 'west/1': 6 };
   const options: Partial<PathsOptions> = {
-    through: ({ responder }) => ({ path: 'a', to: `127.9.5.${10 + responder}` }),
+    through: ({ gateway, responder }) => ({ path: gateway, to: `127.9.${nets[gateway]}.${10 + responder}` }),
     changed: (changes) => void told.push(...changes.map(({ what, path: id, to }) => `${what} ${id} ${to}`)),
   };
   const own = paths(t, options);
-  const worker = paths(t);
-  worker.hold({ paths: [], echoes: new Set(['127.9.5.12']) });
+  const [behind, elsewhere] = [paths(t), paths(t)];
+  behind.hold({ paths: [], echoes: new Set(['127.9.5.12']) });
+  elsewhere.hold({ paths: [], echoes: new Set(['127.9.6.12']) });
   own.hold({
-    paths: [sealed(path('a', 5, [1, 2]))],
-    gateways: [{ id: 'west/0', cluster: 'west', responders: 3 }],
+    paths: [sealed(path('west/0', 5, [1, 2])), sealed(path('west/1', 6, [1, 2]))],
+    gateways: ['west/0', 'west/1'].map((id) => ({ id, cluster: 'west', responders: 3 })),
   });
   t.is(own.forwards('west/0'), 'unknown');
-  await until(t, 'it forwards', () => own.forwards('west/0') === 'yes');
+  await until(t, 'both forward', () => own.forwards('west/0') === 'yes' && own.forwards('west/1') === 'yes');
   own.traffic({ neighbours: new Set(), clusters: new Set(['west']) });
-  worker[Symbol.dispose]();
-  await until(t, 'it does not', () => own.forwards('west/0') === 'no');
-  t.deepEqual(
-    told.filter((text) => text.startsWith('forwards')),
-    ['forwards west/0 yes', 'forwards west/0 no'],
-  );
+  behind[Symbol.dispose]();
+  await until(t, 'one does not', () => own.forwards('west/0') === 'no');
+  t.deepEqual(told.filter((text) => text.startsWith('forwards')).toSorted(), [
+    'forwards west/0 no',
+    'forwards west/0 yes',
+    'forwards west/1 yes',
+  ]);
 });
 
 test('Events tells nothing before the kernel has it, and then how long it took', async (t) => {
