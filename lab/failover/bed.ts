@@ -42,7 +42,7 @@ export class Bed implements AsyncDisposable {
   }
 
   /** Waits until nothing is broken, every group has all of its members, and every pod reaches every other. */
-  async whole(signal: AbortSignal): Promise<void> {
+  async whole(signal?: AbortSignal): Promise<void> {
     for (const until = Date.now() + PATIENCE_MS; ; await sleep(250, undefined, { signal })) {
       const missing = await this.#missing();
       if (missing.length === 0) return;

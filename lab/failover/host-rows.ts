@@ -87,7 +87,7 @@ export const starved: FailoverRow = {
       what: 'ways that left groups',
       forMs: 60_000,
       limits: { ejections: 0, tcpLost: 0 },
-      arm: always(() => starve(60_000)),
+      arm: always((_, forMs) => starve(forMs)),
       observe: countEjections(),
     },
   ],

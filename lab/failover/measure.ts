@@ -9,7 +9,7 @@ import { Traffic } from '../traffic/traffic.ts';
 import type { Bed } from './bed.ts';
 import { AFTER_MS, FOR_MS, type Variant } from './row.ts';
 
-/** What one run showed; counts without what the control lost. */
+/** What one run showed; counts without what the control lost, where there was one. */
 export interface Run {
   readonly silenceMs: number;
   readonly tcpSilenceMs: number;
@@ -37,6 +37,16 @@ export interface MeasureOptions {
   readonly say: (text: string) => void;
 }
 
+const NO_CONTROL: Measured['control'] = {
+  silenceMs: Infinity,
+  tcpSilenceMs: Infinity,
+  lost: 0,
+  duplicated: 0,
+  reordered: 0,
+  tcpLost: 0,
+  pauseMs: 0,
+  cpu: 0,
+};
 /** Connections are open then, daemons know that traffic flows. */
 const WARM_MS = 1500;
 
@@ -81,17 +91,20 @@ function lengthOf({ forMs = FOR_MS, afterMs = AFTER_MS }: Variant): number {
   return forMs + afterMs;
 }
 
-interface FaultOptions {
-  readonly control: Measured['control'];
-  readonly signal: AbortSignal;
+export interface FaultOptions {
+  /** @default nothing is subtracted, and only flows that lose something count as hit */
+  readonly control?: Measured['control'];
+  readonly signal?: AbortSignal | undefined;
 }
 
-async function measureFault(lab: Lab, variant: Variant, { control, signal }: FaultOptions): Promise<Run> {
+/** One run of a fault on a lab that is whole. */
+export async function measureFault(lab: Lab, variant: Variant, options: FaultOptions = {}): Promise<Run> {
+  const { control = NO_CONTROL, signal } = options;
+  const { forMs = FOR_MS, afterMs = AFTER_MS } = variant;
   await using traffic = await Traffic.start(lab, variant.traffic);
   await sleep(WARM_MS, undefined, { signal });
-  const begin = await variant.arm(lab);
+  const begin = await variant.arm(lab, forMs);
   await using observer = await variant.observe?.(lab);
-  const { forMs = FOR_MS, afterMs = AFTER_MS } = variant;
   const broken = now();
   await using fault = await begin();
   await sleep(Math.max(0, broken + forMs - now()), undefined, { signal });

@@ -14,11 +14,11 @@ function onPath(
   id: string,
   what: string,
   limits: Limits,
-  broken: (lab: Lab, path: UnderlayPath) => Promise<Fault>,
+  broken: (lab: Lab, path: UnderlayPath, forMs: number) => Promise<Fault>,
 ): Variant {
-  const arm: Variant['arm'] = async (lab) => {
+  const arm: Variant['arm'] = async (lab, forMs) => {
     const path = await busiestPath(lab, 'east', 'west');
-    return () => broken(lab, path);
+    return () => broken(lab, path, forMs);
   };
   return { id, what, limits, arm };
 }
@@ -94,7 +94,7 @@ export const flapping: FailoverRow = {
         'flapping/path',
         'dead for half of each second',
         { switches: 3, restLost: 0, tcpLost: 0 },
-        async (lab, path) => flap(() => blackHole(lab, path), { forMs: 30_000 }),
+        async (lab, path, forMs) => flap(() => blackHole(lab, path), { forMs }),
       ),
       forMs: 30_000,
       afterMs: 5000,

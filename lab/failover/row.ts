@@ -42,8 +42,8 @@ export interface Variant {
   /** How long after its repair is measured. @default 2000 */
   readonly afterMs?: number;
   readonly limits: Limits;
-  /** Called while traffic flows: what it chooses, it chooses by that. The answer puts the fault in force. */
-  arm(lab: Lab): Promise<() => Promise<Fault>>;
+  /** Called while traffic flows: what it chooses, it chooses by that. The answer puts the fault in force, for `forMs`. */
+  arm(lab: Lab, forMs: number): Promise<() => Promise<Fault>>;
   observe?(lab: Lab): Promise<Observer>;
 }
 
@@ -67,6 +67,6 @@ export const FOR_MS = 8000;
 export const AFTER_MS = 2000;
 
 /** For a fault that needs no choosing. */
-export function always(begin: (lab: Lab) => Promise<Fault>): Variant['arm'] {
-  return async (lab) => () => begin(lab);
+export function always(begin: (lab: Lab, forMs: number) => Promise<Fault>): Variant['arm'] {
+  return async (lab, forMs) => () => begin(lab, forMs);
 }
