@@ -82,7 +82,7 @@ async function farEnd(t: ExecutionContext, net: number, at: number): Promise<Far
     if (isOpen) for (const each of [socket, knocked]) each.close();
     isOpen = false;
   };
-  const says: Flags = { hears: 'yes', impaired: false, draining: false };
+  const says: Flags = { hears: 'yes', impaired: false, draining: false, blocked: false };
   const far: FarEnd = { says, mute: false, room: 9000, asked: [], close };
   const local = `127.7.${net}.${at}`;
   socket.on('message', (bytes, { address: from, port }) => {
@@ -264,6 +264,27 @@ test('Prober tells siblings which clusters it reaches, and hears it from them', 
   // Its kernel refuses: it works, and its routes stand.
   await until(t, 'refused', () => other.report('node gw-0')?.refusedSince !== undefined);
   t.is(reach(), '');
+});
+
+test('Prober does not offer own nodes a cluster whose gateways get nothing through it', async (t) => {
+  const [far, other] = await Promise.all([farEnd(t, 30, 2), farEnd(t, 30, 3)]);
+  const [own, sibling] = [prober(t), prober(t)];
+  const tunnels = [tunnel('west/0#0', 30, 2), tunnel('west/1#0', 30, 3)];
+  own.watch(watched({ tunnels, links: [link('gw-1', 30, [1, 4], 1)] }), new Set());
+  own.traffic(new Set(['west']));
+  sibling.watch(watched({ links: [link('gw-0', 30, [4, 1], 0)] }), new Set());
+  const offers = (reach: string) => () =>
+    [...(sibling.health().gateways?.get(0) ?? ['unknown'])].join() === reach;
+  await until(t, 'both', isHealthy(own, 'west/0#0', 'west/1#0'));
+  await until(t, 'west', offers('2'));
+  far.says = { ...far.says, blocked: true };
+  await until(t, 'told by one', () => far.asked.length > 40);
+  t.true(offers('2')(), 'one of two may be mistaken');
+  other.says = far.says;
+  await until(t, 'nothing', offers(''));
+  t.true(isHealthy(own, 'west/0#0', 'west/1#0')(), 'its own packets have no other way');
+  far.says = { ...far.says, blocked: false };
+  await until(t, 'west again', offers('2'));
 });
 
 test('Prober counts on siblings that nobody has asked, and not on one that stays silent', async (t) => {

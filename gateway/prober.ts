@@ -188,9 +188,8 @@ export class Prober implements Disposable {
   standing(id: TunnelId): Standing | undefined {
     if (!this.#paths.isUp(id) || this.#resting.clusters.has(clusterOf(id))) return undefined;
     const { impaired = false, draining = false } = this.#paths.told(id) ?? {};
-    const gateway = gatewayOf(id);
-    const deaf = ([4, 6] as const).some((family) => this.#paths.forwards(behindId(gateway, family)) === 'no');
-    return { deaf, impaired, draining: draining || this.#resting.lanes.has(laneOf(id)) };
+    const rests = this.#resting.lanes.has(laneOf(id));
+    return { deaf: this.#isDeaf(id), impaired, draining: draining || rests };
   }
 
   /** Monotonic milliseconds of the last answer. */
@@ -250,6 +249,9 @@ export class Prober implements Disposable {
     for (const change of changes) {
       const { path } = change;
       if (change.what === 'mtu') this.#room.set(path, change.to);
+      // It learns that it does not forward from nobody else.
+      if (change.what === 'forwards')
+        this.#paths.announce((this.#gateways.get(path) ?? []).map(({ id }) => id));
       const link = this.#links.get(path);
       if (change.what !== 'state' || link === undefined || link.ordinal !== undefined) continue;
       if (change.to === 'up') this.#lost.delete(path);
@@ -265,16 +267,26 @@ export class Prober implements Disposable {
    */
   #speak(id: string): Omit<Speech, 'hears'> {
     const { gateway, lanes, clusters } = this.#resting;
-    if (this.#links.has(id)) return { impaired: false, draining: gateway, reach: this.#reached() };
+    if (this.#links.has(id))
+      return { impaired: false, draining: gateway, blocked: false, reach: this.#reached() };
     const tunnel = this.#tunnels.get(id)?.id;
-    const rests = tunnel !== undefined && (lanes.has(laneOf(tunnel)) || clusters.has(clusterOf(tunnel)));
-    return { impaired: this.#lost.size > 0, draining: gateway || rests };
+    if (tunnel === undefined) return { impaired: false, draining: gateway, blocked: false };
+    const rests = lanes.has(laneOf(tunnel)) || clusters.has(clusterOf(tunnel));
+    return { impaired: this.#lost.size > 0, draining: gateway || rests, blocked: this.#isDeaf(tunnel) };
   }
 
+  /** But for clusters whose gateways find that this one does not forward: own nodes have siblings for these. */
   #reached(): ReadonlySet<number> {
     return (this.#reach ??= new Set(
-      [...this.#usableNow()].flatMap((id) => this.#indexes.get(clusterOf(id)) ?? []),
+      [...this.#usableNow()]
+        .filter((id) => this.#paths.told(id)?.blocked !== true)
+        .flatMap((id) => this.#indexes.get(clusterOf(id)) ?? []),
     ));
+  }
+
+  /** Whether nobody behind its gateway answers through it. */
+  #isDeaf(id: TunnelId): boolean {
+    return ([4, 6] as const).some((family) => this.#paths.forwards(behindId(gatewayOf(id), family)) === 'no');
   }
 
   /** By another lane each time. */

@@ -14,7 +14,7 @@ import { Paths } from './paths.ts';
 import type { PathsOptions, ProbedPath } from './paths.ts';
 
 function paths(t: ExecutionContext, options: Partial<PathsOptions> = {}): Paths {
-  const speak = (): ReturnType<PathsOptions['speak']> => ({ impaired: false, draining: false });
+  const speak = (): ReturnType<PathsOptions['speak']> => ({ impaired: false, draining: false, blocked: false });
   const made = new Paths({ changed: () => {}, kick: () => {}, speak, ...options });
   t.teardown(() => made[Symbol.dispose]());
   return made;
@@ -94,7 +94,7 @@ test('Paths takes a silent path down, tells of it once, and has it made anew', a
 });
 
 test('Paths hears what far ends say of themselves, and forgets it with them', async (t) => {
-  const says = { impaired: false, draining: false, reach: new Set([2, 9]) };
+  const says = { impaired: false, draining: false, blocked: false, reach: new Set([2, 9]) };
   let news = 0;
   const one = paths(t, {
     changed: (changes) => {

@@ -30,7 +30,7 @@ export interface Probed {
 }
 
 /** What a far end was last heard to say of itself. */
-export interface Told extends Pick<Flags, 'impaired' | 'draining'> {
+export interface Told extends Pick<Flags, 'impaired' | 'draining' | 'blocked'> {
   /** Indexes of the clusters that a gateway of ours reaches; absent while it has not said. */
   readonly reach?: ReadonlySet<number>;
 }
@@ -257,11 +257,11 @@ export class Paths implements Disposable {
   }
 
   /** Whether it says something else of itself than before. */
-  #note(id: string, { impaired = false, draining = false, reach }: Partial<Told>): boolean {
-    const before = this.#told.get(id);
-    this.#told.set(id, { impaired, draining, ...(reach && { reach }) });
-    if (before === undefined) return impaired || draining || reach !== undefined;
-    return before.impaired !== impaired || before.draining !== draining || !isSameSet(before.reach, reach);
+  #note(id: string, { impaired = false, draining = false, blocked = false, reach }: Partial<Told>): boolean {
+    const before = this.#told.get(id) ?? NOTHING_TOLD;
+    const told: Told = { impaired, draining, blocked, ...(reach && { reach }) };
+    this.#told.set(id, told);
+    return FLAGS.some((flag) => told[flag] !== before[flag]) || !isSameSet(before.reach, reach);
   }
 
   #tell(changes: readonly Change[], isNews = false): void {
@@ -269,6 +269,9 @@ export class Paths implements Disposable {
     this.#arm();
   }
 }
+
+const FLAGS = ['impaired', 'draining', 'blocked'] as const;
+const NOTHING_TOLD: Told = { impaired: false, draining: false, blocked: false };
 
 function isSameSet(a: ReadonlySet<number> | undefined, b: ReadonlySet<number> | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;

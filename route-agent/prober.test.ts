@@ -46,7 +46,7 @@ async function until(is: () => boolean): Promise<boolean> {
   return is();
 }
 
-const SPEECH: Speech = { hears: 'yes', impaired: false, draining: false };
+const SPEECH: Speech = { hears: 'yes', impaired: false, draining: false, blocked: false };
 
 test('Prober counts a gateway as able until it is silent, and then leaves it out', async (t) => {
   const links = linksOf(1, 2);

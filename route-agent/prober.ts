@@ -28,7 +28,7 @@ export class Prober implements Disposable {
   #all: ReadonlySet<number> = new Set();
 
   constructor({ changed, ...clock }: ProberOptions) {
-    const nothing = { impaired: false, draining: false };
+    const nothing = { impaired: false, draining: false, blocked: false };
     this.#paths = new Paths({ ...clock, changed, kick: () => {}, speak: () => nothing });
   }
 

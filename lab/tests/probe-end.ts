@@ -27,7 +27,7 @@ using probes = new Probes<'far'>({
   onAnswer: ({ question }) => void answered.set(JSON.stringify(question), question),
   onTold: () => {},
   onRefused: () => {},
-  speak: () => ({ hears: 'yes', impaired: false, draining: false }),
+  speak: () => ({ hears: 'yes', impaired: false, draining: false, blocked: false }),
 });
 const secret = { own: PrivateKey.generate(), peer: PrivateKey.generate().publicKey };
 probes.hold(

@@ -13,7 +13,7 @@ import { MAX_INDEX } from '#lib/constants';
  *     8  nonce of the ask
  *
  * Numbers are big-endian. Flags: 0–1 does the speaker hear answers (0 unknown, 1 yes, 2 no), 2 impaired, 3 draining, 4 a
- * bitmap follows; the others are not looked at.
+ * bitmap follows, 5 blocked; the others are not looked at.
  */
 const MAGIC = 0x49_53_54_50;
 const VERSION = 2;
@@ -28,7 +28,7 @@ export const ROOMY_BYTES = HEADER + Math.ceil((MAX_INDEX + 1) / 8);
 
 const KINDS = ['tunnel', 'transit', 'link'] as const;
 const HEARS = ['unknown', 'yes', 'no'] as const;
-const [IMPAIRED, DRAINING, REACHES] = [4, 8, 16];
+const [IMPAIRED, DRAINING, REACHES, BLOCKED] = [4, 8, 16, 32];
 
 /** Between two gateways; through a far gateway to a worker behind it, which echoes; between nodes of one cluster. */
 export type ProbeKind = (typeof KINDS)[number];
@@ -41,6 +41,8 @@ export interface Flags {
   readonly impaired: boolean;
   /** It will be gone soon. */
   readonly draining: boolean;
+  /** Nobody behind the far end answers it through that one: what the far end cannot find out by itself. */
+  readonly blocked: boolean;
 }
 
 export interface Probe {
@@ -61,7 +63,7 @@ export interface Probe {
 /** Why bytes are no probe of ours. */
 export type Fault = 'malformed' | 'version';
 
-export const SILENT: Flags = { hears: 'unknown', impaired: false, draining: false };
+export const SILENT: Flags = { hears: 'unknown', impaired: false, draining: false, blocked: false };
 
 /** Without a seal. An ask is as long as it says. */
 export function encodeProbe(probe: Probe): Buffer {
@@ -92,7 +94,12 @@ export function parseProbe(bytes: Buffer): Probe | Fault {
   const probe: Probe = {
     way: code % 2 === 0 ? 'ask' : 'answer',
     kind,
-    flags: { hears, impaired: (bits & IMPAIRED) !== 0, draining: (bits & DRAINING) !== 0 },
+    flags: {
+      hears,
+      impaired: (bits & IMPAIRED) !== 0,
+      draining: (bits & DRAINING) !== 0,
+      blocked: (bits & BLOCKED) !== 0,
+    },
     nonce: bytes.readBigUInt64BE(8),
     sequence: bytes.readUInt32BE(16),
     length: bytes.readUInt16BE(20),
@@ -131,6 +138,7 @@ function flagBits({ way, flags, reach }: Probe): number {
     HEARS.indexOf(flags.hears),
     flags.impaired ? IMPAIRED : 0,
     flags.draining ? DRAINING : 0,
+    flags.blocked ? BLOCKED : 0,
     reach === undefined || way === 'ask' ? 0 : REACHES,
   ];
   return bits.reduce((sum, bit) => sum | bit, 0);

@@ -21,6 +21,7 @@ const FIXED = { seed: 4 };
 const flags = fc.record<Flags>({
   hears: fc.constantFrom('unknown', 'yes', 'no'),
   impaired: fc.boolean(),
+  blocked: fc.boolean(),
   draining: fc.boolean(),
 });
 const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
@@ -284,7 +285,7 @@ async function raw(t: ExecutionContext, address: string): Promise<{ socket: Sock
 test('Probes are answered with what the far end tells of itself, small or full-size', async (t) => {
   const { near, far } = pair(t, 1, { hears: 'no', impaired: true });
   const small = await answerOf(near, 'far', { sequence: 1, kind: 'small' });
-  t.deepEqual(small?.flags, { hears: 'no', impaired: true, draining: false });
+  t.deepEqual(small?.flags, { hears: 'no', impaired: true, draining: false, blocked: false });
   t.true((small?.rttMs ?? -1) >= 0 && (small?.rttMs ?? 999) < 200, `${small?.rttMs}`);
   const full = await answerOf(near, 'far', { sequence: 2, kind: 'full', size: 1440 });
   t.deepEqual(full?.question, { sequence: 2, kind: 'full', size: 1440 });
@@ -299,7 +300,7 @@ test('Probes tell a far end’s flags from its asks once it has shown that it he
   await answerOf(far, 'near', { sequence: 1, kind: 'small' });
   await answerOf(near, 'far', { sequence: 1, kind: 'small' });
   t.true(await until(() => far.heard.told.length > 0));
-  t.deepEqual(far.heard.told[0], { hears: 'yes', impaired: false, draining: false });
+  t.deepEqual(far.heard.told[0], { hears: 'yes', impaired: false, draining: false, blocked: false });
 });
 
 test('Probes ask through a far gateway, and a responder without keys echoes', async (t) => {
@@ -359,7 +360,7 @@ test('Probes believe no answer that is forged, replayed, invented, or of another
     seal(bytes, key, along);
     return bytes;
   };
-  const answer = answerTo(asked, { hears: 'no', impaired: true, draining: true });
+  const answer = answerTo(asked, { hears: 'no', impaired: true, draining: true, blocked: false });
   const bad = [
     sealed(answer, others),
     sealed(answer, own, outward),
