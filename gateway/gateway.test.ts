@@ -23,7 +23,7 @@ import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
 import { gatewayNode, inputsReader } from './inputs.ts';
 import { Lanes } from './lanes.ts';
-import { familyConditions, pathConditions, stoppedConditions } from './paths.ts';
+import { familyConditions, pathConditions, standingConditions, stoppedConditions } from './paths.ts';
 import { Publisher } from './publish.ts';
 import { resting } from './resting.ts';
 import { Statement } from './statement.ts';
@@ -181,6 +181,14 @@ test('provenTunnels() gives the tunnels that stand in the groups of their cluste
   t.deepEqual([...provenTunnels(fleet, { groups, devices: [{ peers: [] }] })], [], 'other keys');
 });
 
+const FINE: Standing = {
+  deaf: false,
+  narrow: false,
+  impaired: false,
+  draining: false,
+  blocked: false,
+};
+
 function tunnel(id: TunnelId): TunnelPlan {
   const [local, remote] = [[parseAddress('fd00::1')], [parseAddress('fd00::2')]];
   return { id, device: 'ist00', peer: KEY, local, remote };
@@ -220,6 +228,27 @@ test('stoppedConditions() names a gateway once whose kernel has refused for a wh
   );
 });
 
+test('standingConditions() names what does not forward, here and there, and paths that IPv6 cannot use', (t) => {
+  const tunnels = (['a/0#0', 'a/0#1', 'b/0#0', 'c/0#0'] as const).map(tunnel);
+  const standings = new Map<TunnelId, Standing>([
+    ['a/0#0', { ...FINE, deaf: true }],
+    ['a/0#1', { ...FINE, deaf: true, blocked: true }],
+    ['b/0#0', { ...FINE, blocked: true, narrow: true }],
+  ]);
+  const found = standingConditions('gw-0', tunnels, {
+    standing: (id) => standings.get(id),
+    known: () => ({ state: 'up', since: 0, mtu: 1200 }),
+  });
+  t.deepEqual(
+    found.map(({ code, about, text }) => [code, about, /"a", "b"|of 1200 bytes/.exec(text)?.[0]]),
+    [
+      ['IST_GATEWAY_DEAF', 'a/0', undefined],
+      ['IST_GATEWAY_BLOCKED', 'gw-0', '"a", "b"'],
+      ['IST_PATH_NARROW', 'b/0#0', 'of 1200 bytes'],
+    ],
+  );
+});
+
 test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 too', (t) => {
   const other = parsePublicKey(Buffer.alloc(32, 9).toString('base64'));
   const peer = (publicKey: typeof KEY, address: string): DevicePlan['peers'][number] => {
@@ -255,7 +284,7 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
   } as const;
   const detector = new Detector({ now: 400, random: () => 0 });
   detector.watch([{ id: 'a/0#0', neighbour: 'a', far: '', isProven: true }], 400);
-  const standing = (): Standing => ({ deaf: false, impaired: true, draining: false });
+  const standing = (): Standing => ({ ...FINE, impaired: true });
   const seen = {
     carries: new Set(['b', 'a']),
     ignored: new Map([['stale', 2]]),

@@ -276,7 +276,8 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
     const reports = [...this.#prober.reports()];
     const isUserspace = this.#options.wireguard.kind !== 'kernel';
-    const seen = { ...this.#known, reports, isUserspace };
+    const standing: Seen['standing'] = (id) => this.#prober.standing(id);
+    const seen = { ...this.#known, reports, standing, isUserspace };
     const ways = waysConditions(this.#options.flags.node, seen, performance.now());
     tools.conditions.set('paths', [...ways, ...refusedConditions(this.#prober.refused())]);
     const cluster = fleet?.own.id ?? '';

@@ -7,9 +7,10 @@ import type { PathReport } from '#lib/health';
 import { familyOf } from '#lib/ip';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
 import { clusterOf, gatewayOf } from './usable.ts';
+import type { Standing } from './usable.ts';
 
 /** What is known of a tunnel, if anything. */
-type Known = (id: TunnelId) => Pick<PathReport, 'state' | 'since' | 'refusedSince'> | undefined;
+type Known = (id: TunnelId) => Pick<PathReport, 'state' | 'since' | 'refusedSince' | 'mtu'> | undefined;
 
 /** Milliseconds that a tunnel may be silent before anybody is told: a handshake and two kicks. */
 const PATIENCE_MS = 5000;
@@ -19,18 +20,20 @@ export interface Ways {
   readonly tunnels: readonly TunnelPlan[];
   readonly devices: readonly DevicePlan[];
   readonly reports: readonly PathReport[];
+  readonly standing: (id: TunnelId) => Standing | undefined;
   /** WireGuard runs in processes. */
   readonly isUserspace: boolean;
 }
 
 /** Everything that there is to tell of them. */
 export function waysConditions(node: string, ways: Ways, now: number): readonly Condition[] {
-  const { tunnels, devices, reports, isUserspace } = ways;
+  const { tunnels, devices, reports, standing, isUserspace } = ways;
   const byId = new Map<string, PathReport>(reports.map((report) => [report.id, report]));
   const known: Known = (id) => byId.get(id);
   return [
     ...pathConditions(tunnels, known, now),
     ...stoppedConditions(tunnels, known, now),
+    ...standingConditions(node, tunnels, { standing, known }),
     ...(isUserspace ? familyConditions(devices, tunnels, known, now) : []),
     ...(isUserspace ? [condition('IST_WIREGUARD_USERSPACE', node, { program: 'wireguard-go' })] : []),
   ];
@@ -62,6 +65,25 @@ export function stoppedConditions(
   const stopped = tunnels.filter(({ id }) => now - (paths(id)?.refusedSince ?? now) > RESTART_MS);
   const peers = new Set(stopped.map(({ id }) => gatewayOf(id)));
   return [...peers].map((peer) => condition('IST_GATEWAY_STOPPED', peer, { peer }));
+}
+
+/** Gateways that do not forward, this one among them, and paths that IPv6 cannot use. */
+export function standingConditions(
+  node: string,
+  tunnels: readonly Pick<TunnelPlan, 'id'>[],
+  { standing, known }: Pick<Ways, 'standing'> & { readonly known: Known },
+): readonly Condition[] {
+  const said = (flag: 'deaf' | 'blocked' | 'narrow'): TunnelId[] =>
+    tunnels.map(({ id }) => id).filter((id) => standing(id)?.[flag] === true);
+  const deaf = new Set(said('deaf').map(gatewayOf));
+  const clusters = [...new Set(said('blocked').map(clusterOf))].map((cluster) => `"${cluster}"`).join(', ');
+  return [
+    ...[...deaf].map((peer) => condition('IST_GATEWAY_DEAF', peer, { peer })),
+    ...(clusters === '' ? [] : [condition('IST_GATEWAY_BLOCKED', node, { clusters })]),
+    ...said('narrow').map((id) =>
+      condition('IST_PATH_NARROW', id, { tunnel: id, room: `${known(id)?.mtu}` }),
+    ),
+  ];
 }
 
 /**

@@ -341,15 +341,21 @@ for (const [at, [room, size]] of (
 
 test('usable() gives the best tunnels of each cluster that answers, and never none', (t) => {
   const standing = fc.option(
-    fc.record<Standing>({ deaf: fc.boolean(), impaired: fc.boolean(), draining: fc.boolean() }),
+    fc.record<Standing>({
+      deaf: fc.boolean(),
+      narrow: fc.boolean(),
+      impaired: fc.boolean(),
+      draining: fc.boolean(),
+      blocked: fc.boolean(),
+    }),
     { nil: undefined },
   );
   const id = fc
     .tuple(fc.constantFrom('a', 'b'), fc.nat({ max: 3 }), fc.nat({ max: 2 }))
     .map(([cluster, ordinal, lane]): TunnelId => `${cluster}/${ordinal}#${lane}`);
-  const isWorse = (one: Standing, other: Standing): boolean =>
-    (['deaf', 'impaired', 'draining'] as const).map((flag) => Number(one[flag])).join('') >
-    (['deaf', 'impaired', 'draining'] as const).map((flag) => Number(other[flag])).join('');
+  const badness = ({ deaf, impaired, narrow, draining }: Standing): string =>
+    [deaf, impaired, narrow, draining].map(Number).join('');
+  const isWorse = (one: Standing, other: Standing): boolean => badness(one) > badness(other);
   fc.assert(
     fc.property(fc.array(fc.tuple(id, standing)), (all) => {
       const known = new Map(all);

@@ -1,6 +1,7 @@
 // What this gateway probes, and what its plan may make of the answers.
 
 import { Paths } from '#host';
+import { MIN_MTU_6 } from '#lib/constants';
 import type { Change, PathReport, TransitAsk } from '#lib/health';
 import type { Ignored, Speech } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';
@@ -18,6 +19,8 @@ import {
   linkPath,
   tunnelPath,
 } from './probed.ts';
+import { NOTHING_RESTS, isSameRest } from './resting.ts';
+import type { Resting } from './resting.ts';
 import { clusterOf, gatewayOf, laneOf, usable } from './usable.ts';
 import type { Standing } from './usable.ts';
 
@@ -40,17 +43,6 @@ export interface Watched extends Pick<HostPlan, 'tunnels' | 'links'> {
   /** MTU of the tunnels' devices. */
   readonly mtu: number;
 }
-
-/** What of this gateway others should leave alone. */
-export interface Resting {
-  /** All of it. */
-  readonly gateway: boolean;
-  readonly lanes: ReadonlySet<unknown>;
-  /** Clusters that nothing is sent to. */
-  readonly clusters: ReadonlySet<unknown>;
-}
-
-const NOTHING_RESTS: Resting = { gateway: false, lanes: new Set(), clusters: new Set() };
 
 /** The prober of one gateway. It begins with the first {@link Prober.watch}, and ends with its disposal. */
 export class Prober implements Disposable {
@@ -140,7 +132,7 @@ export class Prober implements Disposable {
   rest(resting: Resting): void {
     const before = this.#resting;
     this.#resting = resting;
-    if (isSame(before, resting)) return;
+    if (isSameRest(before, resting)) return;
     this.#forget();
     this.#paths.announce([...this.#tunnels.keys(), ...this.#links.keys()]);
   }
@@ -187,9 +179,10 @@ export class Prober implements Disposable {
   /** What is known of a tunnel that answers. */
   standing(id: TunnelId): Standing | undefined {
     if (!this.#paths.isUp(id) || this.#resting.clusters.has(clusterOf(id))) return undefined;
-    const { impaired = false, draining = false } = this.#paths.told(id) ?? {};
+    const { impaired = false, draining = false, blocked = false } = this.#paths.told(id) ?? {};
+    const narrow = (this.#room.get(id) ?? Infinity) < MIN_MTU_6;
     const rests = this.#resting.lanes.has(laneOf(id));
-    return { deaf: this.#isDeaf(id), impaired, draining: draining || rests };
+    return { deaf: this.#isDeaf(id), narrow, impaired, draining: draining || rests, blocked };
   }
 
   /** Monotonic milliseconds of the last answer. */
@@ -302,9 +295,4 @@ export class Prober implements Disposable {
 
 function isSameList(a: readonly unknown[], b: readonly unknown[] = []): boolean {
   return a.length === b.length && a.every((one, at) => one === b[at]);
-}
-
-function isSame(a: Resting, b: Resting): boolean {
-  const lists = ['lanes', 'clusters'] as const;
-  return a.gateway === b.gateway && lists.every((list) => a[list].symmetricDifference(b[list]).size === 0);
 }

@@ -3,8 +3,18 @@
 
 import type { Drains } from '#site';
 import { MAX_LANES } from '#lib/constants';
-import type { Resting } from './prober.ts';
 import type { Rests } from './rekeying.ts';
+
+/** What of this gateway others should leave alone. */
+export interface Resting {
+  /** All of it. */
+  readonly gateway: boolean;
+  readonly lanes: ReadonlySet<unknown>;
+  /** Clusters that nothing is sent to. */
+  readonly clusters: ReadonlySet<unknown>;
+}
+
+export const NOTHING_RESTS: Resting = { gateway: false, lanes: new Set(), clusters: new Set() };
 
 export interface Wanted {
   readonly drains: Drains;
@@ -24,4 +34,9 @@ export function resting(node: string, { drains, isListed, lanes, rekeyed }: Want
     lanes: new Set([...given, ...(rekeyed?.lanes ?? [])]),
     clusters: new Set(drains.clusters),
   };
+}
+
+export function isSameRest(a: Resting, b: Resting): boolean {
+  const lists = ['lanes', 'clusters'] as const;
+  return a.gateway === b.gateway && lists.every((list) => a[list].symmetricDifference(b[list]).size === 0);
 }

@@ -16,7 +16,13 @@ import { laneOf } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 const SEED = 20_260_701;
-const FINE: Standing = { deaf: false, impaired: false, draining: false };
+const FINE: Standing = {
+  deaf: false,
+  narrow: false,
+  impaired: false,
+  draining: false,
+  blocked: false,
+};
 const INDEXES = new Map([
   ['edge', 3],
   ['west', 2],

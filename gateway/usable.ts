@@ -7,15 +7,19 @@ import type { TunnelId, TunnelPlan } from '#topology';
 export interface Standing {
   /** Nodes behind its gateway do not answer through it. */
   readonly deaf: boolean;
+  /** It carries no packets of the size that IPv6 demands. */
+  readonly narrow: boolean;
   /** Its gateway says that it does not reach all of its nodes. */
   readonly impaired: boolean;
   /** Its gateway, or its lane, will be gone soon. */
   readonly draining: boolean;
+  /** Its gateway gets no answers through this one: own nodes leave it, and packets that are here have no better way. */
+  readonly blocked: boolean;
 }
 
 /**
- * All that answer, but for those whose gateway is deaf, impaired or drains: these are the last resort of a cluster that
- * has no others, in that order from the worst. A packet is better sent into doubt than dropped.
+ * All that answer, but for those that are narrow, or whose gateway is deaf, impaired or drains: these are the last resort of
+ * a cluster that has no others. A packet is better sent into doubt than dropped.
  */
 export function usable(
   tunnels: readonly Pick<TunnelPlan, 'id'>[],
@@ -25,7 +29,7 @@ export function usable(
   for (const { id } of tunnels) {
     const seen = standing(id);
     if (seen === undefined) continue;
-    const rank = Number(seen.draining) + 2 * Number(seen.impaired) + 4 * Number(seen.deaf);
+    const rank = RANKS.reduce((sum, flag) => 2 * sum + Number(seen[flag]), 0);
     const cluster = clusterOf(id);
     const held = best.get(cluster);
     if (held === undefined || rank < held.rank) best.set(cluster, { rank, ids: [id] });
@@ -33,6 +37,9 @@ export function usable(
   }
   return new Set([...best.values()].flatMap(({ ids }) => ids));
 }
+
+/** From the worst. */
+const RANKS = ['deaf', 'impaired', 'narrow', 'draining'] as const;
 
 /** `west/1#0` → `west` */
 export function clusterOf(id: string): string {

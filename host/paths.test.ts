@@ -14,7 +14,11 @@ import { Paths } from './paths.ts';
 import type { PathsOptions, ProbedPath } from './paths.ts';
 
 function paths(t: ExecutionContext, options: Partial<PathsOptions> = {}): Paths {
-  const speak = (): ReturnType<PathsOptions['speak']> => ({ impaired: false, draining: false, blocked: false });
+  const speak = (): ReturnType<PathsOptions['speak']> => ({
+    impaired: false,
+    draining: false,
+    blocked: false,
+  });
   const made = new Paths({ changed: () => {}, kick: () => {}, speak, ...options });
   t.teardown(() => made[Symbol.dispose]());
   return made;

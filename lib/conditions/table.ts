@@ -49,6 +49,16 @@ export const CONDITIONS = {
     severity: 'error',
     text: 'Cluster "{cluster}" and this one share no address family: its addresses are unreachable from here',
   },
+  IST_GATEWAY_BLOCKED: {
+    title: 'Gateway does not forward',
+    severity: 'error',
+    text: 'No node behind this gateway answers {clusters} through it: something on this host drops what it should forward. Own nodes take other gateways',
+  },
+  IST_GATEWAY_DEAF: {
+    title: 'Far gateway does not forward',
+    severity: 'warning',
+    text: 'Gateway {peer} answers, and no node behind it does: packets take other gateways of its cluster, where there are any',
+  },
   IST_GATEWAY_STOPPED: {
     title: 'Far gateway has no daemon',
     severity: 'warning',
@@ -113,6 +123,11 @@ export const CONDITIONS = {
     title: 'Two gateways share an ordinal',
     severity: 'warning',
     text: 'Somebody with the key of this cluster writes slot {slot} as well: two gateways may have the same ordinal',
+  },
+  IST_PATH_NARROW: {
+    title: 'Path is too narrow',
+    severity: 'warning',
+    text: 'Path {tunnel} carries packets of {room} bytes: IPv6 pods need 1280. Other paths take its packets, where there are any',
   },
   IST_PROBE_REFUSED: {
     title: 'Paths cannot be probed',
