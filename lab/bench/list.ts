@@ -4,6 +4,8 @@ import { applyBenchmark } from './apply.ts';
 import type { Benchmark } from './benchmark.ts';
 import { capBenchmark } from './cap.ts';
 import { convergenceBenchmark } from './convergence.ts';
+import { detectorBenchmark } from './detector.ts';
+import { followersBenchmark } from './followers.ts';
 import { joinBenchmark } from './join.ts';
 import { memoryBenchmark } from './memory.ts';
 import { planBenchmark } from './plan.ts';
@@ -16,6 +18,8 @@ export const BENCHMARKS: readonly Benchmark[] = [
   memoryBenchmark,
   joinBenchmark,
   convergenceBenchmark,
+  followersBenchmark,
+  detectorBenchmark,
   roundTripBenchmark,
   throughputBenchmark,
   lanesBenchmark,
