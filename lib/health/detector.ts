@@ -11,7 +11,7 @@ import { betterSibling } from './loss.ts';
 import { confirmed, isFound, isSizing, probed, rechecked, unconfirmed } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
 import { spread } from './pace.ts';
-import { answered, asked, ejected, expired, heard, hearsOf, isDoubted, leftAlone, refused } from './path.ts';
+import { answered, asked, ejected, expired, heard, hearsOf, isStopped, leftAlone, refused } from './path.ts';
 import type { Hears, Moment, Path } from './path.ts';
 import { Queues } from './queues.ts';
 import { reportOf } from './report.ts';
@@ -21,6 +21,7 @@ import {
   count,
   isKicked,
   isMeasured,
+  isPressing,
   isSame,
   nextLook,
   noteSize,
@@ -111,6 +112,7 @@ export class Detector {
   refused(id: string, now: number): readonly PathChange[] {
     return this.#with(id, now, (watched) => {
       this.#update(watched, refused(watched.path, this.#moment(watched, now)), now);
+      if (!isStopped(watched.path)) return;
       // It says so once a second: asked sooner, it would seem silent.
       const next = watched.path.askedAt + spread(watchedPace(watched, now), this.#random());
       watched.dueAt = Math.max(watched.dueAt, next);
@@ -122,8 +124,8 @@ export class Detector {
     return this.#with(id, now, (watched) => {
       this.#update(watched, heard(watched.path, hears, this.#moment(watched, now)), now);
       // One direction works (again): the other is worth a question.
-      const { state, askedAt, refusedSince } = watched.path;
-      const isNews = (state === 'down' || state === 'unknown') && refusedSince === undefined;
+      const { state, askedAt, refusals } = watched.path;
+      const isNews = (state === 'down' || state === 'unknown') && refusals === undefined;
       if (isNews && now - askedAt >= PRESSING_MS) this.#press(watched, now);
     });
   }
@@ -237,7 +239,7 @@ export class Detector {
     count(group, path, 1);
     watched.path = path;
     if (path.state !== before.state) this.#turned(watched, before, now);
-    if (isDoubted(path) && !isDoubted(before)) this.#hurryAll(group, now);
+    if (isPressing(before, path)) this.#hurryAll(group, now);
     if (path.tally !== before.tally) this.#weigh(watched, now);
   }
 

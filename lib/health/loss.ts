@@ -5,7 +5,7 @@ import type { Path } from './path.ts';
 import { TALLY_SIZE, lostCount } from './tally.ts';
 
 /**
- * Losses among the last 32 asks that are too many. At 30 % loss they come together within 2 s in 98 cases of 100; at 1 %
+ * Losses among the last 32 asks that are too many. At 30 % loss they come together within 2 s in 19 cases of 20; at 1 %
  * once in four days of traffic, at 2 % every third hour.
  */
 const TOO_MANY = 6;

@@ -1,7 +1,7 @@
 // How long from one ask to the next, with how pressing it is.
 // This module is pure.
 
-import { isDoubted } from './path.ts';
+import { isDoubted, isStopped } from './path.ts';
 import type { Path } from './path.ts';
 import { lostCount } from './tally.ts';
 
@@ -47,7 +47,7 @@ const SUSPICIOUS_MS = 40;
 
 /** A path's pace. Spread it with {@link spread}. */
 export function paceOf(path: Path, around: Surroundings): Pace {
-  if (path.refusedSince !== undefined) return { ms: REFUSED_MS, urgency: 3 };
+  if (isStopped(path)) return { ms: REFUSED_MS, urgency: 3 };
   const urgency: Urgency = around.hasTraffic ? 1 : 2;
   const ageMs = around.now - path.since;
   if (path.state === 'up') return paceUp(path, around, urgency);

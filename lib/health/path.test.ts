@@ -11,7 +11,18 @@ import { ON_TIME, deadline, lateness } from './lateness.ts';
 import { confirmed, newMtu, probed, unconfirmed } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
 import { paceOf, spread } from './pace.ts';
-import { answered, asked, ejected, expired, heard, hearsOf, leftAlone, newPath, refused } from './path.ts';
+import {
+  answered,
+  asked,
+  ejected,
+  expired,
+  heard,
+  hearsOf,
+  leftAlone,
+  missLimit,
+  newPath,
+  refused,
+} from './path.ts';
 import type { Path } from './path.ts';
 import { Queues } from './queues.ts';
 import type { Waiting } from './queues.ts';
@@ -91,6 +102,18 @@ test('a path moves as its state machine says, whatever it is told in whatever st
       t.is(act(path).state, wanted, `${name} while ${state}`);
     }
   }
+});
+
+test('a path whose far kernel was quicker than its daemon hears the daemon all the same', (t) => {
+  const refusedFirst = refused(asked(newPath(0, true), 10), moment(20));
+  t.is(hearsOf(refusedFirst), 'unknown');
+  t.is(missLimit(refusedFirst, false), 4, 'one refusal shows no daemon that is stopped');
+  const path = answered(refusedFirst, { sequence: 1, hears: 'yes' }, moment(21));
+  t.is(hearsOf(path), 'yes');
+  t.is(path.rtt?.smoothMs, 11);
+  const stopped = [30, 40, 50].reduce((next, now) => refused(asked(next, now - 5), moment(now)), path);
+  t.is(missLimit(stopped, false), 3);
+  t.is(missLimit(answered(stopped, { sequence: 4, hears: 'yes' }, moment(51)), false), 4);
 });
 
 test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
@@ -331,7 +354,8 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
   t.deepEqual(paceOf(up, { ...quiet, hasTraffic: true }), { ms: 75, urgency: 1 });
   t.deepEqual(paceOf(up, { ...quiet, isDoubtful: true }), { ms: 75, urgency: 2 });
   t.deepEqual(paceOf(silent(up, 1), { ...quiet, hasTraffic: true }), { ms: 50, urgency: 0 });
-  t.deepEqual(paceOf(refused(up, moment(3)), { ...quiet, hasTraffic: true }), { ms: 1100, urgency: 3 });
+  const stopped = [3, 4, 5].reduce((path, now) => refused(path, moment(now)), up);
+  t.deepEqual(paceOf(stopped, { ...quiet, hasTraffic: true }), { ms: 1100, urgency: 3 });
   const down = pathIn('down');
   t.deepEqual(paceOf(down, quiet), { ms: 100, urgency: 2 });
   t.deepEqual(paceOf(down, { ...quiet, now: 200_000 }), { ms: 1000, urgency: 3 });

@@ -27,6 +27,12 @@ export interface Run {
   readonly proofMs: number;
 }
 
+/** Words of a far kernel in the place of its daemon. */
+export interface Refusals {
+  readonly since: number;
+  readonly count: number;
+}
+
 /** What is known of one path. Times are milliseconds on one monotonic clock. */
 export interface Path {
   readonly state: PathState;
@@ -50,8 +56,8 @@ export interface Path {
   readonly rtt?: Rtt;
   /** What the far end says of its own asks. */
   readonly farHears: Hears;
-  /** Since when the far kernel refuses what the far daemon does not answer. Absent: the daemon answered last. */
-  readonly refusedSince?: number;
+  /** What the far kernel has refused since the far daemon last answered. Absent: the daemon answered last. */
+  readonly refusals?: Refusals;
   /** While held. */
   readonly run?: Run;
   readonly damping: Damping;
@@ -77,6 +83,11 @@ const MISS_LIMIT = 4;
 const LONE_LIMIT = 12;
 /** The same where only a kernel answers, once a second: within 4 s. */
 const REFUSED_LIMIT = 3;
+/**
+ * Refusals in a row that show a daemon which is stopped. Fewer may be an answer's that was lost, or that is on its way behind the
+ * kernel's: who asked no more for a second would not see the path die. A kernel that limits them has six for a start.
+ */
+const STOPPED_AFTER = 3;
 /** Answers in a run, whatever time they took: where asks are rare, two may be luck. */
 const LEAST_ANSWERS = 3;
 /** Most losses in a full tally with which a path that was left for its loss returns. */
@@ -102,7 +113,7 @@ export function newPath(now: number, isProven: boolean): Path {
 /** After an ask with the next sequence has left. */
 export function asked(path: Path, now: number): Path {
   const sequence = path.sequence + 1;
-  const ask = { sequence, at: now, overdueAt: now + patienceMs(path.rtt), isLost: false };
+  const ask = { sequence, at: now, overdueAt: now + patienceMs(path.rtt), isJudged: false };
   return { ...path, sequence, askedAt: now, asks: withAsk(path.asks, ask) };
 }
 
@@ -119,7 +130,7 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
   const { now, late } = moment;
   const tally = judge(path.tally, sequence, false);
   const last = Math.max(path.answered, sequence);
-  const { refusedSince: _, ...rest } = path;
+  const { refusals: _, ...rest } = path;
   const farHears = believed(hears, moment);
   const heard: Path = {
     ...rest,
@@ -139,9 +150,11 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
  * asks that are out count as answered: it does not say which one it means.
  */
 export function refused(path: Path, moment: Moment): Path {
-  const { refusedSince = moment.now } = path;
-  const answers: Partial<Path> = { asks: [], answered: path.sequence, misses: 0, farHears: 'unknown' };
-  return proven({ ...path, ...answers, refusedSince }, 'refusal', moment);
+  const { since, count } = path.refusals ?? { since: moment.now, count: 0 };
+  // They stay: the daemon itself may answer a moment later, and then it is not stopped.
+  const asks = path.asks.map((ask) => ({ ...ask, isJudged: true }));
+  const answers: Partial<Path> = { asks, answered: path.sequence, misses: 0, farHears: 'unknown' };
+  return proven({ ...path, ...answers, refusals: { since, count: count + 1 } }, 'refusal', moment);
 }
 
 /** After an ask of the far end has arrived, which says whether its own asks are answered. */
@@ -161,7 +174,7 @@ export function expired(path: Path, moment: Moment): Path {
     lossRate = drifted(lossRate, true);
   }
   const misses = path.misses + lost.filter(({ sequence }) => sequence > path.answered).length;
-  const asks = path.asks.map((ask) => (lost.includes(ask) ? { ...ask, isLost: true } : ask));
+  const asks = path.asks.map((ask) => (lost.includes(ask) ? { ...ask, isJudged: true } : ask));
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
   const next: Path = { ...rest, asks, tally, lossRate, misses, ...(isUnbroken ? { run } : {}) };
@@ -179,9 +192,9 @@ export function leftAlone(path: Path, moment: Moment): Path {
 }
 
 /** What to tell the far end. Only of own asks: two ends that believed each other would keep each other down. */
-export function hearsOf({ state, misses, answered, refusedSince }: Path): Hears {
+export function hearsOf({ state, misses, answered, refusals }: Path): Hears {
   if (misses >= MISS_LIMIT && state !== 'up') return 'no';
-  return answered === 0 || refusedSince !== undefined ? 'unknown' : 'yes';
+  return answered === 0 || refusals !== undefined ? 'unknown' : 'yes';
 }
 
 /** Whether the next answers decide something: asks of it and of its siblings are worth some effort. */
@@ -189,9 +202,14 @@ export function isDoubted({ state, misses }: Path): boolean {
   return state === 'up' && misses > 0;
 }
 
+/** Whether the far daemon does not run, or as good as that. */
+export function isStopped({ refusals }: Path): boolean {
+  return refusals !== undefined && refusals.count >= STOPPED_AFTER;
+}
+
 /** Misses in a row that end this path. */
-export function missLimit({ refusedSince }: Path, isAlone: boolean): number {
-  if (refusedSince !== undefined) return REFUSED_LIMIT;
+export function missLimit(path: Path, isAlone: boolean): number {
+  if (isStopped(path)) return REFUSED_LIMIT;
   return isAlone ? LONE_LIMIT : MISS_LIMIT;
 }
 
@@ -231,7 +249,7 @@ function moved(path: Path, event: PathEvent, { now }: Moment): Path {
 
 /** What was left for its loss and then falls silent has not become better by that. */
 function fallen({ state, downBy, damping }: Path, next: Path, event: PathEvent): Path {
-  const { refusedSince: _, ...rest } = next;
+  const { refusals: _, ...rest } = next;
   if (state === 'up') return { ...rest, downBy: event, damping: failed(damping, next.since) };
   return { ...rest, downBy: downBy === 'lossy' ? downBy : event };
 }

@@ -38,7 +38,7 @@ export interface PathReport {
 }
 
 export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
-  const { state, since, misses, farHears, rtt, refusedSince, tally, lossRate } = path;
+  const { state, since, misses, farHears, rtt, refusals, tally, lossRate } = path;
   return {
     id: spec.id,
     neighbour: spec.neighbour,
@@ -52,7 +52,7 @@ export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
     isSizing: mtu !== undefined && mtu.phase !== 'complete',
     hears: hearsOf(path),
     farHears,
-    ...(refusedSince === undefined ? {} : { refusedSince }),
+    ...(refusals === undefined ? {} : { refusedSince: refusals.since }),
     history: [...history],
   };
 }

@@ -23,7 +23,12 @@ export interface SimulationOptions {
   readonly seed?: number;
   /** Without: the far end answers and asks nothing, which costs half. */
   readonly isMutual?: boolean;
+  /** Asks of a path that misses answers knock at the far kernel as well, which is quicker than its daemon. */
+  readonly isKnocking?: boolean;
 }
+
+/** Milliseconds that a daemon takes to answer where its kernel's answer is waited for too. */
+const ANSWER_MS = 1;
 
 /** One end with its process: a detector, and when that process does not run. */
 export interface End {
@@ -114,20 +119,30 @@ export class Simulation {
 
   #ask(from: End, ask: PathAsk): void {
     const to = from === this.here ? this.there : this.here;
+    const { isMutual = false, isKnocking = false } = this.#options;
     from.asked.push(this.now);
+    if (isKnocking && from.detector.misses(ask.path) > 0) this.#knock(from, to, ask);
     this.#send(to, ask, () => {
-      if (to.isStopped) return this.#refuse(from, ask);
+      if (to.isStopped) return isKnocking ? undefined : this.#refuse(from, ask);
       const { path, sequence, size } = ask;
-      if (this.#options.isMutual === true) this.#act(to, to.detector.heard(path, ask.hears, this.now));
-      const hears = this.#options.isMutual === true ? to.detector.hears(path) : 'unknown';
-      this.#send(from, { path, size: 0 }, () => {
-        this.#act(from, from.detector.answered(path, { sequence, size, hears }, this.now));
-      });
+      if (isMutual) this.#act(to, to.detector.heard(path, ask.hears, this.now));
+      const hears = isMutual ? to.detector.hears(path) : 'unknown';
+      const answer = (): void =>
+        this.#send(from, { path, size: 0 }, () => {
+          this.#act(from, from.detector.answered(path, { sequence, size, hears }, this.now));
+        });
+      if (isKnocking) this.#agenda.put(this.now + ANSWER_MS, answer);
+      else answer();
     });
   }
 
+  /** No process is needed there. */
+  #knock(from: End, to: End, { path }: PathAsk): void {
+    this.#carry(to, { path, size: 0 }, () => this.#refuse(from, { path }));
+  }
+
   /** As Linux does: one a second to each, and six when there were none for long. */
-  #refuse(from: End, { path }: PathAsk): void {
+  #refuse(from: End, { path }: Pick<PathAsk, 'path'>): void {
     const { tokens, at } = this.#refusals.get(path) ?? { tokens: 6, at: this.now };
     const left = Math.min(6, tokens + (this.now - at) / 1000);
     this.#refusals.set(path, { tokens: left >= 1 ? left - 1 : left, at: this.now });
@@ -141,15 +156,19 @@ export class Simulation {
   }
 
   /** A process that sleeps reads what has come in once it runs, after its timers. */
-  #send(to: End, { path, size }: { path: string; size: number }, arrive: () => void): void {
-    const packet = { now: this.now, path, to: to.name, size, chance: this.random() };
-    const delay = this.#options.network(packet);
-    if (delay === undefined) return;
+  #send(to: End, what: { path: string; size: number }, arrive: () => void): void {
     const read = (): void => {
       if (to.asleepUntil > this.now) this.#agenda.put(to.asleepUntil + 0.001, read);
       else arrive();
     };
-    this.#agenda.put(this.now + delay, read);
+    this.#carry(to, what, read);
+  }
+
+  /** To the far kernel. */
+  #carry(to: End, { path, size }: { path: string; size: number }, arrive: () => void): void {
+    const packet = { now: this.now, path, to: to.name, size, chance: this.random() };
+    const delay = this.#options.network(packet);
+    if (delay !== undefined) this.#agenda.put(this.now + delay, arrive);
   }
 }
 

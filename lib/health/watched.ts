@@ -131,8 +131,14 @@ export function nextLook(watched: Watched, late: Lateness): number {
 }
 
 /** Sizes are measured where small asks are answered by the daemon. */
-export function isMeasured({ state, misses, refusedSince }: Path): boolean {
-  return (state === 'up' || state === 'held') && misses === 0 && refusedSince === undefined;
+export function isMeasured({ state, misses, refusals }: Path): boolean {
+  return (state === 'up' || state === 'held') && misses === 0 && refusals === undefined;
+}
+
+/** Whether it is worth asking it and its siblings sooner than was planned: it came into doubt, or its daemon answers again. */
+export function isPressing(before: Path, path: Path): boolean {
+  const isBack = before.refusals !== undefined && path.refusals === undefined;
+  return isBack || (isDoubted(path) && !isDoubted(before));
 }
 
 /** Whether what is known of the one is known of the other. */
