@@ -57,6 +57,7 @@ export class SwitchWatch implements AsyncDisposable {
 
 /** One attempt of a pod to open a connection. */
 export interface Attempt {
+  /** When it ended. */
   readonly at: number;
   /** `EHOSTUNREACH`, `timeout` …; absent: it was opened. */
   readonly error?: string | undefined;
@@ -65,7 +66,7 @@ export interface Attempt {
 const EVERY_MS = 50;
 const PATIENCE_MS = 400;
 
-/** A pod opens one new connection after the other. */
+/** A pod opens new connections at a steady pace, whatever becomes of the others. */
 export class ReachWatch {
   readonly #stop = new AbortController();
   readonly #attempts: Promise<Attempt[]>;
@@ -76,13 +77,19 @@ export class ReachWatch {
   }
 
   async #run(socket: string, address: string): Promise<Attempt[]> {
-    const attempts: Attempt[] = [];
+    const attempts: Promise<Attempt>[] = [];
     while (!this.#stop.signal.aborted) {
-      const [result] = await askEnd(socket, [{ protocol: 'tcp', address, timeoutMs: PATIENCE_MS }], 1);
-      attempts.push({ at: now(), error: result?.error });
+      const attempt = this.#attempt(socket, address);
+      attempt.catch(() => {});
+      attempts.push(attempt);
       await sleep(EVERY_MS);
     }
-    return attempts;
+    return (await Promise.all(attempts)).toSorted((a, b) => a.at - b.at);
+  }
+
+  async #attempt(socket: string, address: string): Promise<Attempt> {
+    const [result] = await askEnd(socket, [{ protocol: 'tcp', address, timeoutMs: PATIENCE_MS }], 1);
+    return { at: now(), error: result?.error };
   }
 
   async end(): Promise<Attempt[]> {
