@@ -331,6 +331,33 @@ test('Detector keeps a thousand idle clusters within the budget, and asks each a
   );
 });
 
+test('Detector sees half of a thousand clusters fall silent, and one path more, within its budget', (t) => {
+  const specs = Array.from({ length: 1000 }, (_, index) => paths(1, {}, `c${index}`)).flat();
+  let [isOut, isDead] = [false, false];
+  const network = lossy(({ path }) => (isOut && /^c[5-9]\d\d/.test(path)) || (isDead && path === 'c7/0#0'));
+  const simulation = new Simulation({ paths: specs, network }).run(5000);
+  const { changes, asked } = simulation.here;
+  const times = (to: string, start: number): number[] =>
+    changes.flatMap((change) => (change.at >= start && change.to === to ? [change.at - start] : []));
+  let start = simulation.now;
+  isOut = true;
+  simulation.run(8000);
+  const downs = times('down', start);
+  t.is(downs.length, 1000, 'exactly those');
+  t.true(Math.max(...downs) <= 7000, `the last after ${Math.max(...downs)} ms`);
+  start = simulation.now;
+  isDead = true;
+  simulation.run(5000);
+  const ms = when(changes, 'c7/0#0', 'down', start);
+  t.true(ms <= 4000, `one more after ${ms} ms`);
+  start = simulation.now;
+  isOut = false;
+  simulation.run(5000);
+  t.is(times('up', start).length, 1000);
+  t.true(Math.max(...times('up', start)) <= 4000, `all back after ${Math.max(...times('up', start))} ms`);
+  t.true(mostInASecond(asked) <= 2000, `${mostInASecond(asked)} packets in a second`);
+});
+
 test('Detector keeps the pace of 32 busy neighbours among a thousand', (t) => {
   let isDead = false;
   const network = lossy(({ path }) => isDead && path === 'c7/0#0');

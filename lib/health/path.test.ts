@@ -357,7 +357,8 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
   const stopped = [3, 4, 5].reduce((path, now) => refused(path, moment(now)), up);
   t.deepEqual(paceOf(stopped, { ...quiet, hasTraffic: true }), { ms: 1100, urgency: 3 });
   const down = pathIn('down');
-  t.deepEqual(paceOf(down, quiet), { ms: 100, urgency: 2 });
+  t.deepEqual(paceOf(down, quiet), { ms: 100, urgency: 3 });
+  t.deepEqual(paceOf(down, { ...quiet, hasTraffic: true }), { ms: 100, urgency: 2 });
   t.deepEqual(paceOf(down, { ...quiet, now: 200_000 }), { ms: 1000, urgency: 3 });
   for (const random of [0, 0.5, 0.999]) {
     t.true(spread({ ms: 75, urgency: 1 }, random) <= 75);
