@@ -49,16 +49,20 @@ const SUSPICIOUS_MS = 40;
 /** A path's pace. Spread it with {@link spread}. */
 export function paceOf(path: Path, around: Surroundings): Pace {
   if (isStopped(path)) return { ms: REFUSED_MS, urgency: 3 };
-  const { hasTraffic } = around;
-  const ageMs = around.now - path.since;
-  if (path.state === 'up') return paceUp(path, around, hasTraffic ? 1 : 2);
-  if (path.state === 'held') return { ms: BUSY_MS, urgency: hasTraffic ? 1 : 3 };
-  if (path.state === 'unknown' && ageMs < YOUTH_MS) return { ms: YOUNG_MS, urgency: hasTraffic ? 2 : 3 };
-  if (path.state === 'down' && ageMs < RECENT_MS) return { ms: DOWN_MS, urgency: hasTraffic ? 2 : 3 };
-  return { ms: IDLE_MS, urgency: 3 };
+  if (path.state === 'up') return paceUp(path, around);
+  const ms = paceBack(path, around.now);
+  return { ms, urgency: around.hasTraffic && ms < IDLE_MS ? 2 : 3 };
 }
 
-function paceUp(path: Path, { hasTraffic, isDoubtful, isSizing }: Surroundings, urgency: Urgency): Pace {
+/** Milliseconds, where it is not up. */
+function paceBack({ state, since }: Path, now: number): number {
+  if (state === 'held') return BUSY_MS;
+  if (state === 'unknown') return now - since < YOUTH_MS ? YOUNG_MS : IDLE_MS;
+  return now - since < RECENT_MS ? DOWN_MS : IDLE_MS;
+}
+
+function paceUp(path: Path, { hasTraffic, isDoubtful, isSizing }: Surroundings): Pace {
+  const urgency: Urgency = hasTraffic ? 1 : 2;
   if (isDoubted(path)) return { ms: DOUBT_MS, urgency: hasTraffic ? 0 : 2 };
   if (lostCount(path.tally) > 0) return { ms: SUSPICIOUS_MS, urgency };
   return hasTraffic || isDoubtful || isSizing ? { ms: BUSY_MS, urgency } : { ms: IDLE_MS, urgency: 3 };
