@@ -10,6 +10,7 @@ import { labNames } from './home.ts';
 import { Lab } from './lab.ts';
 import { saidBy, startClusterset } from './product.ts';
 import { parseScenario } from './scenario.ts';
+import { addSoak } from './soak/command.ts';
 import { runCommandInVm } from './vm/command.ts';
 
 /** The one that is named, else the only one that runs. */
@@ -138,6 +139,7 @@ program
   .passThroughOptions()
   .description('run a command in a virtual machine with a stock kernel, on a copy of this machine’s files')
   .action(vm);
+addSoak(program);
 
 // Whoever reads may stop early, as `head` does.
 process.stdout.on('error', () => process.exit());

@@ -1,0 +1,119 @@
+// `npm run lab -- soak`: breaks a clusterset at random for as long as wanted, and looks whether it is what it was in the end.
+
+import process from 'node:process';
+import { runCommand } from '#lib/linux';
+import { Lab } from '../lab.ts';
+import { leaveSite, saidBy, startClusterset } from '../product.ts';
+import { Course, SoakError } from './course.ts';
+import { saveEvidence } from './evidence.ts';
+import { differences, readState } from './foreign.ts';
+import { guard } from './guard.ts';
+import { unlessAborted, waitFor } from './patience.ts';
+import { expectReach, PATIENCE_MS } from './reach.ts';
+import { growthText, processReports, type ProcessReport, type SoakReport } from './report.ts';
+import { topologyOf } from './topology.ts';
+import { growth, type Holdings } from './usage.ts';
+import { readHoldings } from './watch.ts';
+
+export interface SoakOptions {
+  readonly seed: number;
+  /** From the beginning to the end of the last round; the looks at the end come on top. */
+  readonly forMs: number;
+  /** Number of the first round. @default 1 */
+  readonly from?: number;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** Two gateways and two lanes each; workers reach their gateways directly in one, over VXLAN in the other. */
+const SITE = { gateways: 2, workers: 2, podsPerWorker: 1, hostProcesses: 0, lanes: 2 } as const;
+const SITES = { east: { ...SITE, link: 'direct' }, west: { ...SITE, link: 'vxlan' } } as const;
+/** For the first handshakes and plans. */
+const START_MS = 60_000;
+
+/** Rejects only if it is interrupted, or could not begin; what did not hold is in the report. */
+export async function soak(options: SoakOptions): Promise<SoakReport> {
+  const { seed, from = 1, forMs, signal } = options;
+  const startedAt = performance.now();
+  const host = await readState(runCommand);
+  const told = await withLab(options, startedAt);
+  const touched = differences(host, await readState(runCommand)).map((line) => `the host: ${line}`);
+  signal.throwIfAborted();
+  const problems = [...told.problems, ...touched];
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  const replay = `npm run lab -- soak --for ${Math.round(forMs / 1000)}s --seed ${seed}${from === 1 ? '' : ` --from ${from}`}`;
+  return { seed, from, seconds, ...told, problems, replay };
+}
+
+type Told = Pick<SoakReport, 'rounds' | 'steps' | 'processes' | 'problems' | 'evidence'>;
+
+async function withLab(options: SoakOptions, startedAt: number): Promise<Told> {
+  const { signal } = options;
+  const name = `soak-${process.pid % 100_000}`;
+  await using _ = guard(name);
+  await using lab = await Lab.up({ sites: SITES }, { name, signal });
+  return await unlessAborted(signal, inLab(lab, options, startedAt));
+}
+
+async function inLab(lab: Lab, options: SoakOptions, startedAt: number): Promise<Told> {
+  const { seed, from = 1, forMs, signal, say } = options;
+  const bare = await statesOf(lab);
+  await startClusterset(lab);
+  const programs = [...(await lab.programs(`east/gw-0`)).values()];
+  const topology = topologyOf(lab.layout, programs.includes('wireguard-go'));
+  await using course = new Course(lab, { script: { seed, topology }, from, forMs, startedAt, signal, say });
+  const told = (problems: readonly string[], processes: readonly ProcessReport[]): Told => {
+    return { rounds: course.rounds, steps: course.steps, processes, problems };
+  };
+  try {
+    await expectReach(lab, { topology, faults: [] }, { signal, patienceMs: START_MS });
+    say(`Whole after ${Math.round((performance.now() - startedAt) / 1000)} s. Seed ${seed}`);
+    await course.run();
+    const { problems, processes } = await compare(lab, course.warm ?? new Map(), signal);
+    if (problems.length > 0) return { ...told(problems, processes), evidence: await saveEvidence(lab) };
+    say(growthText(processes));
+    return told(await foreign(lab, bare, signal), processes);
+  } catch (error) {
+    signal.throwIfAborted();
+    const text = error instanceof SoakError ? `${error.message} (round ${error.round})` : saidBy(error);
+    return { ...told([text], []), evidence: await saveEvidence(lab) };
+  }
+}
+
+/** With what was held when all had warmed up. */
+async function compare(
+  lab: Lab,
+  before: Holdings,
+  signal: AbortSignal,
+): Promise<Pick<Told, 'problems' | 'processes'>> {
+  let now: Holdings = new Map();
+  const problems = await waitFor(
+    async () => {
+      now = await readHoldings(lab);
+      return growth(before, now);
+    },
+    { signal, patienceMs: PATIENCE_MS, lookMs: 1000 },
+  );
+  return { problems, processes: processReports(before, now) };
+}
+
+type States = ReadonlyMap<string, readonly string[]>;
+
+async function statesOf(lab: Lab): Promise<States> {
+  const states = lab.layout.places.map(async ({ name }) => {
+    return [name, await readState(lab.place(name).run)] as const;
+  });
+  return new Map(await Promise.all(states));
+}
+
+/** Without the product, every kernel has to hold again what it held before it: its own is gone, and others' was left alone. */
+async function foreign(lab: Lab, bare: States, signal: AbortSignal): Promise<readonly string[]> {
+  for (const { name } of lab.layout.sites) await leaveSite(lab, name);
+  return await waitFor(
+    async () =>
+      [...(await statesOf(lab))].flatMap(([place, state]) =>
+        differences(bare.get(place) ?? [], state).map((line) => `${place}: ${line}`),
+      ),
+    { signal, patienceMs: PATIENCE_MS, lookMs: 1000 },
+  );
+}
