@@ -87,7 +87,7 @@ export class Gateway implements DaemonParts {
       kick: (tunnels) => this.#fellSilent(tunnels),
       keys: () => this.#lanes.keys,
     });
-    this.#events = new Events({ ...tools, answeredAt: (path) => this.#prober.answeredAt(path) });
+    this.#events = new Events({ ...tools, paths: this.#prober });
     this.#traffic = new Traffic(run);
     this.#statement = new Statement({ member, lanes: this.#lanes });
     this.#rekeying = new Rekeying({
@@ -210,6 +210,7 @@ export class Gateway implements DaemonParts {
     const { run, resilient } = this.#options;
     const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
+    this.#events.heed();
     const health = isFirst
       ? { healthy: provenTunnels(fleet, await readRemains(run, this.#lanes.keys)) }
       : this.#prober.health();

@@ -6,7 +6,7 @@ import { condition } from '#lib/conditions';
 import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
 import { openMetrics, serveStatus } from '#lib/metrics';
-import type { Gauge, Histogram, Metrics } from '#lib/metrics';
+import type { Histogram, Metrics } from '#lib/metrics';
 import { requireRoot } from './check.ts';
 import type { Flags, Program } from './flags.ts';
 import { lockHost } from './lock.ts';
@@ -61,6 +61,9 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
   const conditions = new Conditions(log);
+  metrics.gauge('isthmus_condition', 'Conditions that hold, by code', ['code'], (gauge) => {
+    for (const { code } of conditions.all()) gauge.inc({ code });
+  });
   let loop: Loop | undefined;
   const wake = (delayMs?: number): void => loop?.wake(delayMs);
   const parts = held.use(await open({ log, metrics, conditions, signal: ended, wake }));
@@ -91,7 +94,7 @@ function serve(
   const self = { component: name.replace('isthmus-', ''), version, node: flags.node, pid, since: new Date() };
   return serveStatus({
     port: flags.statusPort,
-    registry: conditionsCounted(metrics, conditions),
+    registry: metrics,
     ready: () => parts.ready(),
     state: () => ({ ...self, ...parts.state(), conditions: conditions.all() }),
   });
@@ -142,22 +145,6 @@ function reported(
       log.debug({ error }, 'A pass failed');
       const reason = error instanceof Error ? error.message : String(error);
       conditions.set('pass', [condition('IST_HOST_UNUSABLE', node, { reason })]);
-    },
-  };
-}
-
-/** The registry, with the conditions that hold counted when it is asked. */
-function conditionsCounted(
-  metrics: Metrics,
-  conditions: Conditions,
-): Pick<Metrics, 'contentType' | 'metrics'> {
-  const gauge: Gauge<'code'> = metrics.gauge('isthmus_condition', 'Conditions that hold, by code', ['code']);
-  return {
-    contentType: metrics.contentType,
-    metrics: () => {
-      gauge.reset();
-      for (const { code } of conditions.all()) gauge.inc({ code });
-      return metrics.metrics();
     },
   };
 }

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { KNOCK_PORT, PROBE_PORT } from '#lib/constants';
-import type { Change } from '#lib/health';
+import type { Change, PathReport } from '#lib/health';
 import { openLog } from '#lib/log';
 import { openMetrics } from '#lib/metrics';
 import { PrivateKey } from '#lib/wireguard';
@@ -168,11 +168,44 @@ test('Paths asks through gateways, and judges one by who answers behind it and b
   ]);
 });
 
+test('Events measures every path that there is when somebody asks', async (t) => {
+  const report: PathReport = {
+    id: 'west/0#0',
+    neighbour: 'west',
+    state: 'up',
+    since: 0,
+    misses: 0,
+    loss: { lost: 1, of: 32 },
+    lossRate: 0.02,
+    rttMs: 12.5,
+    mtu: 1420,
+    isSizing: false,
+    hears: 'yes',
+    farHears: 'yes',
+    history: [],
+  };
+  const metrics = openMetrics({ component: 'test', version: '0' });
+  const log = openLog({ component: 'test', destination: { write: () => {} } });
+  const { rttMs: _r, mtu: _m, ...silent } = report;
+  const reports = (): PathReport[] => [report, { ...silent, id: 'node gw-1', state: 'unknown' }];
+  void new Events({ log, metrics, paths: { answeredAt: () => undefined, reports } });
+  const lines = (await metrics.metrics()).split('\n').filter((line) => line.startsWith('isthmus_path_'));
+  t.deepEqual(lines, [
+    'isthmus_path_state{path="west/0#0",state="up"} 1',
+    'isthmus_path_state{path="node gw-1",state="unknown"} 1',
+    'isthmus_path_rtt_seconds{path="west/0#0"} 0.0125',
+    'isthmus_path_loss_ratio{path="west/0#0"} 0.02',
+    'isthmus_path_loss_ratio{path="node gw-1"} 0.02',
+    'isthmus_path_mtu_bytes{path="west/0#0"} 1420',
+  ]);
+});
+
 test('Events tells nothing before the kernel has it, and then how long it took', async (t) => {
   const lines: string[] = [];
   const log = openLog({ component: 'test', destination: { write: (line) => void lines.push(line) } });
   const metrics = openMetrics({ component: 'test', version: '0' });
-  const events = new Events({ log, metrics, answeredAt: (id) => (id === 'west/0#0' ? 1000 : undefined) });
+  const answeredAt = (id: string): number | undefined => (id === 'west/0#0' ? 1000 : undefined);
+  const events = new Events({ log, metrics, paths: { answeredAt, reports: () => [] } });
   const down: Change = {
     what: 'state',
     at: 1300,
@@ -186,8 +219,12 @@ test('Events tells nothing before the kernel has it, and then how long it took',
     { ...down, path: 'west/1#0', from: 'unknown', to: 'up', reason: { kind: 'answers' } },
     { what: 'mtu', at: 1300, path: 'west/1#0', from: 1280, to: 1420, reason: 'found' },
   ]);
+  events.tell(1340);
+  t.deepEqual(lines, [], 'that plan was made before');
+  events.heed();
   t.deepEqual(lines, []);
   t.regex(await metrics.metrics(), /isthmus_failover_seconds_count 0/);
+  events.add([{ ...down, path: 'west/2#0' }]);
   events.tell(1350);
   t.deepEqual(
     lines.map((line) => /"message":"([^"]*)"/.exec(line)?.[1]),
@@ -203,4 +240,7 @@ test('Events tells nothing before the kernel has it, and then how long it took',
   t.regex(text, /isthmus_path_changes_total\{to="size",reason="found"\} 1/);
   events.tell(9000);
   t.is(lines.length, 3, 'once');
+  events.heed();
+  events.tell(9000);
+  t.is(lines.length, 4, 'what came while the plan was on its way');
 });

@@ -51,7 +51,7 @@ export class Agent implements DaemonParts {
         tools.wake();
       },
     });
-    this.#events = new Events({ ...tools, answeredAt: (path) => this.#prober.answeredAt(path) });
+    this.#events = new Events({ ...tools, paths: this.#prober });
     this.sources = [
       async () => {
         for await (const _ of watchSite(flags.site, { signal: tools.signal })) tools.wake();
@@ -125,6 +125,7 @@ export class Agent implements DaemonParts {
   async #hold(fleet: Fleet, node: Node): Promise<void> {
     const { flags, tools, resilient } = this.#options;
     const facts = await this.#facts.read(node);
+    this.#events.heed();
     const health = { healthy: new Set<never>(), ...this.#prober.health() };
     const host = { node: flags.node, ...facts, resilient, ...health };
     const planned = this.#plan(fleet, host);

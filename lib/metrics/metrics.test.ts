@@ -31,6 +31,19 @@ test('openMetrics() tells build, memory, processor time and what is added, in a 
   t.notRegex(text, /other/);
 });
 
+test('openMetrics() sets a gauge anew whenever somebody asks', async (t) => {
+  const metrics = openMetrics({ component: 'test', version: '1' });
+  let paths = ['a', 'b'];
+  metrics.gauge('isthmus_path', 'Paths', ['path'], (gauge) => {
+    for (const path of paths) gauge.inc({ path });
+  });
+  const said = async (): Promise<string[]> =>
+    (await metrics.metrics()).split('\n').filter((line) => line.startsWith('isthmus_path{'));
+  t.deepEqual(await said(), ['isthmus_path{path="a"} 1', 'isthmus_path{path="b"} 1']);
+  paths = ['b'];
+  t.deepEqual(await said(), ['isthmus_path{path="b"} 1']);
+});
+
 test('serveStatus() answers metrics, health, readiness and state', async (t) => {
   const reasons = ['no plan was applied yet', undefined];
   await using server = await serveStatus(options({ ready: () => reasons.shift() }));

@@ -12,7 +12,13 @@ export interface Metrics {
   /** Prometheus text of everything registered. */
   metrics(): Promise<string>;
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>;
-  gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): Gauge<L>;
+  /** @param collect sets it, emptied, whenever somebody asks */
+  gauge<L extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly L[],
+    collect?: (gauge: Gauge<L>) => void,
+  ): Gauge<L>;
   /** @param buckets upper bounds, ascending, in the metric's unit */
   histogram<L extends string = never>(
     name: string,
@@ -30,7 +36,8 @@ export function openMetrics({ component, version }: { component: string; version
     contentType: registry.contentType,
     metrics: () => registry.metrics(),
     counter: (name, help, labels = []) => new Counter({ name, help, labelNames: labels, registers }),
-    gauge: (name, help, labels = []) => new Gauge({ name, help, labelNames: labels, registers }),
+    gauge: (name, help, labels = [], collect) =>
+      new Gauge({ name, help, labelNames: labels, registers, ...(collect && collected(collect)) }),
     histogram: (name, help, buckets, labels = []) =>
       new Histogram({ name, help, labelNames: labels, buckets: [...buckets], registers }),
   };
@@ -39,6 +46,16 @@ export function openMetrics({ component, version }: { component: string; version
     .set({ component, version }, 1);
   for (const metric of processMetrics()) registry.registerMetric(metric);
   return metrics;
+}
+
+/** What was set when it was last asked for may be of something that is gone. */
+function collected<L extends string>(collect: (gauge: Gauge<L>) => void): { collect(this: Gauge<L>): void } {
+  return {
+    collect(): void {
+      this.reset();
+      collect(this);
+    },
+  };
 }
 
 /** Of prom-client's default metrics only these: the others keep performance observers running. */
