@@ -111,9 +111,9 @@ test('a path whose far kernel was quicker than its daemon hears the daemon all t
   const path = answered(refusedFirst, { sequence: 1, hears: 'yes' }, moment(21));
   t.is(hearsOf(path), 'yes');
   t.is(path.rtt?.smoothMs, 11);
-  const stopped = [30, 40, 50].reduce((next, now) => refused(asked(next, now - 5), moment(now)), path);
+  const stopped = [30, 40, 50, 60].reduce((next, now) => refused(asked(next, now - 5), moment(now)), path);
   t.is(missLimit(stopped, false), 3);
-  t.is(missLimit(answered(stopped, { sequence: 4, hears: 'yes' }, moment(51)), false), 4);
+  t.is(missLimit(answered(stopped, { sequence: 5, hears: 'yes' }, moment(61)), false), 4);
 });
 
 test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
@@ -354,7 +354,7 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
   t.deepEqual(paceOf(up, { ...quiet, hasTraffic: true }), { ms: 75, urgency: 1 });
   t.deepEqual(paceOf(up, { ...quiet, isDoubtful: true }), { ms: 75, urgency: 2 });
   t.deepEqual(paceOf(silent(up, 1), { ...quiet, hasTraffic: true }), { ms: 50, urgency: 0 });
-  const stopped = [3, 4, 5].reduce((path, now) => refused(path, moment(now)), up);
+  const stopped = [3, 4, 5, 6].reduce((path, now) => refused(path, moment(now)), up);
   t.deepEqual(paceOf(stopped, { ...quiet, hasTraffic: true }), { ms: 1100, urgency: 3 });
   const down = pathIn('down');
   t.deepEqual(paceOf(down, quiet), { ms: 100, urgency: 3 });

@@ -87,7 +87,7 @@ const REFUSED_LIMIT = 3;
  * Refusals in a row that show a daemon which is stopped. Fewer may be an answer's that was lost, or that is on its way behind the
  * kernel's: who asked no more for a second would not see the path die. A kernel that limits them has six for a start.
  */
-const STOPPED_AFTER = 3;
+const STOPPED_AFTER = 4;
 /** Answers in a run, whatever time they took: where asks are rare, two may be luck. */
 const LEAST_ANSWERS = 3;
 /** Most losses in a full tally with which a path that was left for its loss returns. */
@@ -146,15 +146,16 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
 }
 
 /**
- * After a far kernel has said that nobody listens: tunnel and kernel work, and a daemon may be stopped for a while. All
- * asks that are out count as answered: it does not say which one it means.
+ * After a far kernel has said that nobody listens: tunnel and kernel work, and a daemon may be stopped for a while. No ask
+ * that is out ends the path any more: it does not say which one it means. They stay, since the daemon may answer a moment
+ * later; where it does not, one that has not been stopped for long has lost them to a path that loses some.
  */
 export function refused(path: Path, moment: Moment): Path {
   const { since, count } = path.refusals ?? { since: moment.now, count: 0 };
-  // They stay: the daemon itself may answer a moment later, and then it is not stopped.
-  const asks = path.asks.map((ask) => ({ ...ask, isJudged: true }));
-  const answers: Partial<Path> = { asks, answered: path.sequence, misses: 0, farHears: 'unknown' };
-  return proven({ ...path, ...answers, refusals: { since, count: count + 1 } }, 'refusal', moment);
+  const answers: Partial<Path> = { answered: path.sequence, misses: 0, farHears: 'unknown' };
+  const next: Path = { ...path, ...answers, refusals: { since, count: count + 1 } };
+  const asks = isStopped(next) ? path.asks.map((ask) => ({ ...ask, isJudged: true })) : path.asks;
+  return proven({ ...next, asks }, 'refusal', moment);
 }
 
 /** After an ask of the far end has arrived, which says whether its own asks are answered. */
