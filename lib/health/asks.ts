@@ -16,6 +16,8 @@ export interface Ask {
    * loss back, and shows that the daemon runs.
    */
   readonly isJudged: boolean;
+  /** It left in doubt, so a knock at the far kernel left with it. */
+  readonly isKnocking: boolean;
 }
 
 /** Milliseconds for which a judged ask is remembered: no answer that is of any use is older. */

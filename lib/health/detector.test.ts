@@ -258,6 +258,20 @@ test('Detector keeps a path whose far daemon is stopped for a minute, and says s
   }
 });
 
+test('Detector keeps a path whose far daemon is stopped, however far away it is', (t) => {
+  for (const oneWayMs of [2, 25, 50, 100, 150, 250]) {
+    for (const hasTraffic of [true, false]) {
+      const network = (): number => oneWayMs;
+      const simulation = new Simulation({ paths: paths(1), network, seed: oneWayMs, isKnocking: true });
+      if (hasTraffic) simulation.traffic('west');
+      simulation.run(10_000).there.isStopped = true;
+      const start = simulation.now;
+      simulation.run(20_000);
+      t.deepEqual(texts(simulation.here.changes, start), [], `${oneWayMs} ms, with traffic: ${hasTraffic}`);
+    }
+  }
+});
+
 test('Detector finds a path dead within 4 s whose far daemon was stopped', (t) => {
   for (const seed of seeds(20)) {
     const isLost = (packet: Packet, sinceMs: number): boolean => isFirst(packet) && sinceMs > 10_000;

@@ -69,11 +69,13 @@ function pathIn(state: PathState): Path {
   return paths[state];
 }
 
-/** What a path is after `asks` asks that nobody answered. */
-function silent(path: Path, asks: number): Path {
+/** What a path is after `asks` asks that nobody answered, each lost before the next one left. */
+function silent(path: Path, asks: number, isAlone = false): Path {
   let next = path;
-  for (let count = 0; count < asks; count += 1) next = asked(next, 100 + count);
-  return expired(next, moment(5000));
+  for (let count = 0; count < asks; count += 1) {
+    next = expired(asked(next, 100 + 1000 * count), moment(1100 + 1000 * count, isAlone));
+  }
+  return next;
 }
 
 test('a path moves as its state machine says, whatever it is told in whatever state', (t) => {
@@ -116,12 +118,17 @@ test('a path whose far kernel was quicker than its daemon hears the daemon all t
   t.is(missLimit(answered(stopped, { sequence: 5, hears: 'yes' }, moment(61)), false), 4);
 });
 
+test('a path over a long way is not ended before its far kernel could have answered a knock', (t) => {
+  let path = newPath(0, true);
+  for (const at of [100, 175, 250, 325]) path = asked(path, at);
+  const lost = expired(path, moment(2000));
+  t.deepEqual([lost.state, lost.misses], ['up', 4]);
+  t.is(expired(asked(lost, 2001), moment(4000)).state, 'down');
+  t.is(expired(refused(asked(lost, 2001), moment(2300)), moment(4000)).state, 'up');
+});
+
 test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
-  const lose = (asks: number, isAlone: boolean): Path => {
-    let next = newPath(0, true);
-    for (let count = 0; count < asks; count += 1) next = asked(next, 100 + count);
-    return expired(next, moment(5000, isAlone));
-  };
+  const lose = (asks: number, isAlone: boolean): Path => silent(newPath(0, true), asks, isAlone);
   t.deepEqual(
     [3, 4, 11, 12].map((asks) => [lose(asks, false).state, lose(asks, true).state]),
     [

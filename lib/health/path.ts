@@ -113,7 +113,8 @@ export function newPath(now: number, isProven: boolean): Path {
 /** After an ask with the next sequence has left. */
 export function asked(path: Path, now: number): Path {
   const sequence = path.sequence + 1;
-  const ask = { sequence, at: now, overdueAt: now + patienceMs(path.rtt), isJudged: false };
+  const overdueAt = now + patienceMs(path.rtt);
+  const ask = { sequence, at: now, overdueAt, isJudged: false, isKnocking: path.misses > 0 };
   return { ...path, sequence, askedAt: now, asks: withAsk(path.asks, ask) };
 }
 
@@ -179,7 +180,14 @@ export function expired(path: Path, moment: Moment): Path {
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
   const next: Path = { ...rest, asks, tally, lossRate, misses, ...(isUnbroken ? { run } : {}) };
-  return misses >= missLimit(path, moment.isAlone) ? moved(next, 'silence', moment) : next;
+  return misses >= missLimit(path, moment.isAlone) && isHeardOut(next)
+    ? moved(next, 'silence', moment)
+    : next;
+}
+
+/** The far kernel has had its time to answer as well: over a long way four asks are lost before a knock can be. */
+function isHeardOut({ asks, answered }: Path): boolean {
+  return asks.some(({ sequence, isKnocking, isJudged }) => sequence > answered && isKnocking && isJudged);
 }
 
 /** After it was found to lose far more than a sibling. */

@@ -40,6 +40,8 @@ export interface End {
   kicks: number;
   /** It runs again from then on. */
   asleepUntil: number;
+  /** Paths whose asks knock, until they are answered. */
+  readonly knocking: Set<string>;
   /** Its process does not exist: its kernel refuses what is asked. */
   isStopped: boolean;
   waking: number;
@@ -91,7 +93,13 @@ export class Simulation {
 
   #end(name: 'here' | 'there'): End {
     const detector = new Detector({ now: this.now, random: this.random });
-    const counts = { asleepUntil: -Infinity, kicks: 0, isStopped: false, waking: Infinity };
+    const counts = {
+      asleepUntil: -Infinity,
+      knocking: new Set<string>(),
+      kicks: 0,
+      isStopped: false,
+      waking: Infinity,
+    };
     return { name, detector, changes: [], asked: [], ...counts };
   }
 
@@ -121,7 +129,8 @@ export class Simulation {
     const to = from === this.here ? this.there : this.here;
     const { isMutual = false, isKnocking = false } = this.#options;
     from.asked.push(this.now);
-    if (isKnocking && from.detector.misses(ask.path) > 0) this.#knock(from, to, ask);
+    if (isKnocking && from.detector.misses(ask.path) > 0) from.knocking.add(ask.path);
+    if (from.knocking.has(ask.path)) this.#knock(from, to, ask);
     this.#send(to, ask, () => {
       if (to.isStopped) return isKnocking ? undefined : this.#refuse(from, ask);
       const { path, sequence, size } = ask;
@@ -129,6 +138,7 @@ export class Simulation {
       const hears = isMutual ? to.detector.hears(path) : 'unknown';
       const answer = (): void =>
         this.#send(from, { path, size: 0 }, () => {
+          from.knocking.delete(path);
           this.#act(from, from.detector.answered(path, { sequence, size, hears }, this.now));
         });
       if (isKnocking) this.#agenda.put(this.now + ANSWER_MS, answer);
