@@ -1,6 +1,6 @@
 // The probes of one host: what it asks, what it is answered, and what it answers.
 
-import { randomBytes } from 'node:crypto';
+import { getRandomValues } from 'node:crypto';
 import { isIP } from 'node:net';
 import { PROBE_PORT } from '#lib/constants';
 import { Knock } from './knock.ts';
@@ -59,6 +59,8 @@ export type Ignored =
 
 /** Paths that may be knocked at at once: the gateways of four clusters whose daemons are stopped. */
 const MOST_KNOCKS = 256;
+/** Nonces that are drawn together. */
+const NONCES = 256;
 /** Bytes of IP and UDP headers around a datagram. */
 const HEADERS = { 4: 28, 6: 48 } as const;
 
@@ -74,7 +76,7 @@ export class Probes<Id> implements Disposable {
   #echoes: ReadonlySet<string> = new Set();
   #addresses: ReadonlySet<string> = new Set();
 
-  constructor({ now = () => performance.now(), nonce = randomNonce, ...options }: ProbesOptions<Id>) {
+  constructor({ now = () => performance.now(), nonce = nonces(), ...options }: ProbesOptions<Id>) {
     this.#options = { now, nonce, ...options };
   }
 
@@ -236,6 +238,13 @@ function isProven<Id>({ peer, way, seal }: Asked<Id>, bytes: Buffer): boolean {
   return seal === undefined ? peer.isFrom(bytes, way.inward) : isSame(seal, sealIn(bytes));
 }
 
-function randomNonce(): bigint {
-  return randomBytes(8).readBigUInt64BE();
+/** Many at once from the system: each call of it costs as much as a probe's whole message. */
+function nonces(): () => bigint {
+  const pool = new BigUint64Array(NONCES);
+  let left = 0;
+  return () => {
+    if (left === 0) left = getRandomValues(pool).length;
+    left -= 1;
+    return pool[left] ?? 0n;
+  };
 }

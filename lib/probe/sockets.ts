@@ -93,7 +93,7 @@ export class ProbeSockets {
 /** The caller binds it. */
 export function openProbeSocket(local: string, onArrival: OnArrival): Socket {
   const type = isIP(local) === 4 ? 'udp4' : 'udp6';
-  const socket = createSocket({ type, reuseAddr: true, recvBufferSize: RECEIVE_BYTES });
+  const socket = createSocket({ type, reuseAddr: true, recvBufferSize: RECEIVE_BYTES, lookup });
   let isConnected = false;
   socket.once('connect', () => {
     isConnected = true;
@@ -106,6 +106,15 @@ export function openProbeSocket(local: string, onArrival: OnArrival): Socket {
     onArrival({ bytes, local, from, port, reply });
   });
   return socket;
+}
+
+/** Addresses are what they are: Node would ask its resolver before each datagram, which costs half as much as the sending. */
+function lookup(
+  address: string,
+  _: unknown,
+  found: (error: null, address: string, family: number) => void,
+): void {
+  found(null, address, isIP(address));
 }
 
 function newPlace(): Place {
