@@ -11,8 +11,8 @@ export const UNDAMPED: Damping = { penalty: 0, at: 0 };
 
 /** Milliseconds in which a failure is half forgotten. */
 const HALF_LIFE_MS = 60_000;
-/** Proof after a single failure, ms: longer than the on-time of a path that flaps at 1 Hz. */
-const FIRST_PROOF_MS = 600;
+/** Proof after a single failure, ms: twice the on-time of a path that flaps at 1 Hz. */
+const FIRST_PROOF_MS = 1000;
 /** Each further recent failure asks for a proof this many times as long. */
 const GROWTH = 4;
 /** Longest proof, ms. */
@@ -28,7 +28,7 @@ export function failed(damping: Damping, now: number): Damping {
 export function proofMs(damping: Damping, now: number, isAlone: boolean): number {
   const recent = Math.max(penaltyAt(damping, now) - 1, 0);
   const ms = Math.min(FIRST_PROOF_MS * GROWTH ** recent, LONGEST_PROOF_MS);
-  return isAlone ? Math.min(ms / 2, LONGEST_LONE_MS) : ms;
+  return isAlone ? Math.min(ms / 4, LONGEST_LONE_MS) : ms;
 }
 
 function penaltyAt({ penalty, at }: Damping, now: number): number {

@@ -315,7 +315,7 @@ test('Detector believes a far end that hears nothing of it', (t) => {
     [false, false, true],
   );
   t.is(detector.hears(FIRST), 'yes', 'it tells of its own asks only: else both would wait for each other');
-  simulation.run(1000);
+  simulation.run(1500);
   t.true(detector.isUp(FIRST));
 });
 

@@ -130,7 +130,7 @@ test('a path over a long way is not ended before its far kernel could have answe
 test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
   const lose = (asks: number, isAlone: boolean): Path => silent(newPath(0, true), asks, isAlone);
   t.deepEqual(
-    [3, 4, 11, 12].map((asks) => [lose(asks, false).state, lose(asks, true).state]),
+    [3, 4, 9, 10].map((asks) => [lose(asks, false).state, lose(asks, true).state]),
     [
       ['up', 'up'],
       ['down', 'up'],
@@ -138,8 +138,8 @@ test('a path that is the only one is left later, and does not say before that it
       ['down', 'down'],
     ],
   );
-  t.not(hearsOf(lose(11, true)), 'no');
-  t.is(hearsOf(lose(12, true)), 'no');
+  t.not(hearsOf(lose(9, true)), 'no');
+  t.is(hearsOf(lose(10, true)), 'no');
 });
 
 test('a path that was left for its loss is used again when it is left alone', (t) => {
@@ -151,8 +151,8 @@ test('a path that was left for its loss is used again when it is left alone', (t
 
 test('a held path is up after a run of answers as long as its proof, and no answer sooner', (t) => {
   for (const [isAlone, proof] of [
-    [false, 600],
-    [true, 300],
+    [false, 1000],
+    [true, 250],
   ] as const) {
     let path = pathIn('held');
     for (let now = 71; path.state === 'held' && now < 5000; now += 50) {
@@ -329,10 +329,10 @@ test('Budget never gives more than its rate and what it saves', (t) => {
 test('proofMs() grows fourfold with each failure, up to a minute, and is forgotten', (t) => {
   let damping = UNDAMPED;
   const proofs = [0, 0, 0, 0, 0].map((now) => proofMs((damping = failed(damping, now)), now, false));
-  t.deepEqual(proofs, [600, 2400, 9600, 38_400, 60_000]);
+  t.deepEqual(proofs, [1000, 4000, 16_000, 60_000, 60_000]);
   t.is(proofMs(damping, 0, true), 1000);
-  t.is(proofMs(failed(UNDAMPED, 0), 0, true), 300);
-  t.is(proofMs(damping, 600_000, false), 600);
+  t.is(proofMs(failed(UNDAMPED, 0), 0, true), 250);
+  t.is(proofMs(damping, 600_000, false), 1000);
 });
 
 test('patienceMs() follows the round trip, within bounds', (t) => {

@@ -78,9 +78,10 @@ export interface Moment {
 const MISS_LIMIT = 4;
 /**
  * The same of a path that is the only one: leaving it sends nothing another way, it only lets connections fail sooner. So it
- * gets more time, 750 ms of it with traffic: a machine that is short of processors is silent for as long as four asks take.
+ * gets more time, 650 ms of it with traffic: a machine that is short of processors is silent for as long as four asks take,
+ * and a site that is gone has to be unreachable within a second, on its workers too.
  */
-const LONE_LIMIT = 12;
+const LONE_LIMIT = 10;
 /** The same where only a kernel answers, once a second: within 4 s. */
 const REFUSED_LIMIT = 3;
 /**
