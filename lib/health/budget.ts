@@ -32,17 +32,28 @@ export class Budget {
   }
 }
 
-/** Packets a second that one process sends: about a tenth of one core. */
+/** Packets a second that one process sends. */
 const MOST_A_SECOND = 2000;
-/** Of them, those that may go at once. The rest is the rate, so that no second ever sees more than the whole. */
-const AT_ONCE = 100;
+/** Of them, those that only ask behind gateways: two of each of a thousand clusters all ten seconds, whatever else is due. */
+const BEHIND_A_SECOND = 200;
+/** The share that may go at once. The rest is the rate, so that no second ever sees more than the whole. */
+const AT_ONCE = 0.05;
 
 /** The budget that all watches of one process share. */
 export function probeBudget(): Budget {
-  return new Budget(MOST_A_SECOND - AT_ONCE, AT_ONCE);
+  return upTo(MOST_A_SECOND - BEHIND_A_SECOND);
 }
 
 /** What is urgent leaves a tenth to what is idle: an idle path that is never asked could not be seen to die. */
 export function urgentBudget(): Budget {
-  return new Budget(0.9 * (MOST_A_SECOND - AT_ONCE), 0.9 * AT_ONCE);
+  return upTo(0.9 * (MOST_A_SECOND - BEHIND_A_SECOND));
+}
+
+/** What a transit watch has beside it: paths that are idle would else leave it nothing. */
+export function behindBudget(): Budget {
+  return upTo(BEHIND_A_SECOND);
+}
+
+function upTo(perSecond: number): Budget {
+  return new Budget((1 - AT_ONCE) * perSecond, AT_ONCE * perSecond);
 }

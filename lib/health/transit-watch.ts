@@ -1,11 +1,14 @@
 // Watches what lies behind remote gateways: says which node is asked through which gateway when, and whether they forward.
 // This module is pure.
 
-import { probeBudget } from './budget.ts';
+import { behindBudget, probeBudget } from './budget.ts';
 import type { Budget } from './budget.ts';
 import type { ForwardChange, ForwardVerdict } from './change.ts';
 import { ON_TIME, deadline, lateness } from './lateness.ts';
 import type { Lateness } from './lateness.ts';
+import type { Urgency } from './pace.ts';
+import { Queues } from './queues.ts';
+import type { Waiting } from './queues.ts';
 import { forwardReason, newTransit, roundAnswered, roundAsked, roundExpired } from './transit.ts';
 import type { Evidence, Transit } from './transit.ts';
 import { Wheel } from './wheel.ts';
@@ -48,7 +51,7 @@ export interface TransitOptions {
   readonly budget?: Budget;
 }
 
-interface Watched extends Turning {
+interface Watched extends Turning, Waiting {
   readonly spec: TransitSpec;
   transit: Transit;
   dueAt: number;
@@ -62,7 +65,7 @@ const IDLE_MS = 5000;
 const RECENT_MS = 180_000;
 /** Rounds without an answer after which a cluster is taken for one in which no node answers. */
 const PATIENCE = 8;
-/** Milliseconds after which a round that the budget had nothing left for is tried again. */
+/** Milliseconds after which those that wait for the budget are looked at again. */
 const BACKLOG_MS = 20;
 
 /**
@@ -74,6 +77,8 @@ export class TransitWatch {
   readonly #watched = new Map<string, Watched>();
   readonly #clusters = new Map<string, Set<Watched>>();
   readonly #wheel: Wheel<Watched>;
+  readonly #queues = new Queues<Watched>();
+  readonly #own = behindBudget();
   #busy: ReadonlySet<string> = new Set();
   #late: Lateness = ON_TIME;
   #planned = Infinity;
@@ -103,17 +108,15 @@ export class TransitWatch {
 
   step(now: number): TransitStep {
     this.#late = lateness(this.#late, this.#planned, now);
-    const asks: TransitAsk[] = [];
     const changes: ForwardChange[] = [];
     for (const watched of this.#wheel.take(now)) {
       if (watched.isGone) continue;
-      const evidence = this.#evidence(watched, now);
-      changes.push(...this.#update(watched, roundExpired(watched.transit, evidence), evidence));
-      if (watched.dueAt <= now && watched.transit.round === undefined)
-        asks.push(...this.#ask(watched, evidence));
+      changes.push(...this.#look(watched, now));
       this.#arm(watched);
     }
-    this.#planned = this.#wheel.next();
+    const asks = this.#serve(now);
+    const wakeAt = this.#wheel.next();
+    this.#planned = this.#queues.isEmpty ? wakeAt : Math.min(wakeAt, now + BACKLOG_MS);
     return { asks, changes, wakeAt: this.#planned };
   }
 
@@ -149,6 +152,7 @@ export class TransitWatch {
   #end(watched: Watched): void {
     const { id, cluster } = watched.spec;
     watched.isGone = true;
+    this.#queues.remove(watched);
     this.#watched.delete(id);
     const members = this.#clusters.get(cluster);
     members?.delete(watched);
@@ -174,26 +178,53 @@ export class TransitWatch {
     return [{ what: 'forwards', at: evidence.now, path: watched.spec.id, from, to, reason }];
   }
 
-  #ask(watched: Watched, { now, isReachable }: Evidence): readonly TransitAsk[] {
-    const { spec } = watched;
-    watched.dueAt = now + this.#pace(watched, now) * (0.9 + 0.1 * this.#options.random());
-    if (!isReachable) return [];
-    const responders = this.#affordable(watched, now);
-    if (responders.length === 0) {
-      watched.dueAt = now + BACKLOG_MS;
-      return [];
+  #look(watched: Watched, now: number): readonly ForwardChange[] {
+    const { transit } = watched;
+    let changes: readonly ForwardChange[] = [];
+    if (transit.round !== undefined) {
+      const evidence = this.#evidence(watched, now);
+      changes = this.#update(watched, roundExpired(transit, evidence), evidence);
     }
+    if (watched.dueAt > now || watched.transit.round !== undefined) return changes;
+    if (this.#options.isReachable(watched.spec.id)) this.#queues.push(watched, this.#urgency(watched, now));
+    else watched.dueAt = this.#next(watched, now);
+    return changes;
+  }
+
+  #serve(now: number): readonly TransitAsk[] {
+    const asks: TransitAsk[] = [];
+    for (;;) {
+      const watched = this.#queues.next(this.#own, now) ?? this.#queues.next(this.#options.budget, now);
+      if (watched === undefined) return asks;
+      asks.push(...this.#ask(watched, now));
+      this.#arm(watched);
+    }
+  }
+
+  #ask(watched: Watched, now: number): readonly TransitAsk[] {
+    const { spec } = watched;
+    watched.dueAt = this.#next(watched, now);
+    const responders = this.#affordable(watched, now);
     watched.transit = roundAsked(watched.transit, now);
     const { sequence } = watched.transit;
     return responders.map((responder) => ({ gateway: spec.id, responder, sequence }));
   }
 
-  /** As many as the budget has left. */
+  /** The first is paid for; of the others as many as the budget has left. */
   #affordable({ spec, transit }: Watched, now: number): readonly number[] {
     const all = Array.from({ length: spec.responders }, (_, index) => index + 1);
     const { misses, responder } = transit;
     const wanted = misses === 0 && responder !== undefined ? [responder] : all;
-    return wanted.filter(() => this.#options.budget.take(now));
+    return wanted.filter((_, at) => at === 0 || this.#options.budget.take(now));
+  }
+
+  #next(watched: Watched, now: number): number {
+    return now + this.#pace(watched, now) * (0.9 + 0.1 * this.#options.random());
+  }
+
+  /** Rounds that follow each other fast decide something. */
+  #urgency(watched: Watched, now: number): Urgency {
+    return this.#pace(watched, now) === BUSY_MS ? 1 : 3;
   }
 
   #pace({ spec, transit }: Watched, now: number): number {
@@ -210,12 +241,14 @@ export class TransitWatch {
 
   #press(watched: Watched, at: number): void {
     watched.dueAt = Math.min(watched.dueAt, at);
+    if (watched.waitsAs !== undefined) this.#queues.push(watched, this.#urgency(watched, at));
     this.#arm(watched);
   }
 
   #arm(watched: Watched): void {
     // One round at a time: the next would take the place of one that may still be answered.
     const { round } = watched.transit;
-    this.#wheel.put(watched, round === undefined ? watched.dueAt : deadline(this.#late, round));
+    const dueAt = watched.waitsAs === undefined ? watched.dueAt : Infinity;
+    this.#wheel.put(watched, round === undefined ? dueAt : deadline(this.#late, round));
   }
 }

@@ -1,11 +1,12 @@
 // What lies behind gateways, in virtual time.
 
 import test from 'ava';
+import { Budget } from './budget.ts';
 import { describeChange } from './change.ts';
 import type { ForwardChange } from './change.ts';
 import { randomOf } from './simulation.ts';
 import { TransitWatch } from './transit-watch.ts';
-import type { TransitAsk, TransitSpec } from './transit-watch.ts';
+import type { TransitAsk, TransitOptions, TransitSpec } from './transit-watch.ts';
 
 interface World {
   readonly watch: TransitWatch;
@@ -26,7 +27,7 @@ const TWO: readonly TransitSpec[] = [0, 1].map((ordinal) => ({
   responders: 3,
 }));
 
-function world(specs = TWO, seed = 1): World {
+function world(specs = TWO, options: Partial<TransitOptions> = {}): World {
   const gateways = new Set(specs.map(({ id }) => id));
   const it: World = {
     now: 10_000,
@@ -37,8 +38,9 @@ function world(specs = TWO, seed = 1): World {
     answering: new Set([1, 2, 3]),
     watch: new TransitWatch({
       now: 10_000,
-      random: randomOf(seed),
+      random: randomOf(1),
       isReachable: (id) => it.reachable.has(id),
+      ...options,
     }),
   };
   it.watch.watch(specs, it.now);
@@ -82,7 +84,7 @@ test('TransitWatch finds that gateways forward, asking one node at a time', (t) 
 
 test('TransitWatch ejects a gateway that answers and does not forward within 1.3 s of traffic, and takes it back', (t) => {
   for (let seed = 1; seed <= 20; seed += 1) {
-    const it = run(world(TWO, seed), 6000);
+    const it = run(world(TWO, { random: randomOf(seed) }), 6000);
     it.watch.traffic(new Set(['west']), it.now);
     run(it, 1000 + 10 * seed);
     const start = it.now;
@@ -155,6 +157,18 @@ test('TransitWatch keeps a thousand clusters within a fifth of the budget', (t) 
   const sum = [...it.asked.values()].reduce((total, count) => total + count, 0);
   t.true(sum / 20 <= 450, `${sum / 20} a second`);
   t.is(it.changes.length, 2000);
+});
+
+test('TransitWatch asks behind each of a thousand clusters though paths use up the budget', (t) => {
+  const specs = Array.from({ length: 2000 }, (_, index) => ({
+    id: `c${index}`,
+    cluster: `c${index >> 1}`,
+    responders: 3,
+  }));
+  const it = run(world(specs, { budget: new Budget(0, 0) }), 25_000);
+  const most = Math.max(...it.asked.values());
+  t.is(it.changes.length, 2000);
+  t.true(most <= 4, `${most} times`);
 });
 
 test('watch() forgets gateways that are gone', (t) => {
