@@ -150,13 +150,17 @@ export class Agent implements DaemonParts {
 
   /** Once a second. */
   async #look(): Promise<void> {
-    const { signal } = this.#options.tools;
+    const { signal, wake } = this.#options.tools;
+    let before = this.#prober.hung();
     while (!signal.aborted) {
       this.#options.tools.conditions.set('paths', refusedConditions(this.#prober.refused()));
       const devices = new Set(
         this.#links.map(({ local }) => local.split('%')[1] ?? this.#host?.uplink.device ?? ''),
       );
       this.#prober.traffic(await this.#traffic.isBusy(devices, this.#links.length));
+      const hung = this.#prober.hung();
+      if (hung.symmetricDifference(before).size > 0) wake();
+      before = hung;
       await delay(1000, undefined, { signal }).catch(() => undefined);
     }
   }

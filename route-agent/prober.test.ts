@@ -104,6 +104,28 @@ test('Prober leaves a gateway that drains to the clusters that no other reaches'
   );
 });
 
+test('Prober leaves a gateway whose daemon stays silent to the clusters that no other reaches', async (t) => {
+  const links = linksOf(4, 2);
+  const clock = { ahead: 0 };
+  using prober = new Prober({ changed: () => {}, now: () => performance.now() + clock.ahead });
+  const [silent, other] = links;
+  if (silent === undefined || other === undefined) return;
+  gateway(t, other, { ...SPEECH, reach: new Set([3]) });
+  prober.watch({ links, echoes: [] }, { remotes });
+  const refused = (): boolean =>
+    [...prober.reports()].some(({ id, refusedSince }) => id === silent.node && refusedSince !== undefined);
+  t.true(await until(() => prober.health().gateways?.get(1)?.size === 1 && refused()));
+  t.deepEqual(prober.hung(), new Set());
+  t.deepEqual(prober.health().gateways?.get(0), new Set([2, 3]), 'it may be restarted');
+  clock.ahead = 5000;
+  t.deepEqual(prober.hung(), new Set([silent.node]));
+  t.deepEqual(prober.health().gateways?.get(0), new Set([2]));
+  t.deepEqual(prober.health().gateways?.get(1), new Set([3]));
+  gateway(t, silent, { ...SPEECH, reach: new Set([2, 3]) });
+  t.true(await until(() => prober.hung().size === 0));
+  t.deepEqual(prober.health().gateways?.get(0), new Set([2, 3]), 'it is back');
+});
+
 test('Prober knows of no gateways where a site has none', (t) => {
   using prober = new Prober({ changed: () => {} });
   t.deepEqual(prober.health(), {});

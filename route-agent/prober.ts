@@ -17,10 +17,16 @@ export interface ProberOptions {
 /** Own gateways stand in for each other. */
 const GATEWAYS = 'gateways';
 const NOTHING: ReadonlySet<number> = new Set();
+/**
+ * Milliseconds that a gateway's kernel may answer in its daemon's place before others are preferred: longer than a restart takes.
+ * Nobody there adapts to what changes any more, and a userspace WireGuard that hangs as well shows to nobody behind it.
+ */
+const HUNG_MS = 5000;
 
 /** The prober of one worker. It begins with the first {@link Prober.watch}, and ends with its disposal. */
 export class Prober implements Disposable {
   readonly #paths: Paths;
+  readonly #now: () => number;
   #links: readonly LinkPlan[] = [];
   /** Gateways that were there first: packets go by them already. */
   #adopted: ReadonlySet<string> = new Set();
@@ -29,6 +35,7 @@ export class Prober implements Disposable {
 
   constructor({ changed, ...clock }: ProberOptions) {
     const nothing = { impaired: false, draining: false, blocked: false };
+    this.#now = clock.now ?? (() => performance.now());
     this.#paths = new Paths({ ...clock, changed, kick: () => {}, speak: () => nothing });
   }
 
@@ -55,20 +62,32 @@ export class Prober implements Disposable {
     this.#paths.traffic({ neighbours: busy, clusters: new Set() });
   }
 
-  /** What the next plan starts from. One that drains is left to clusters that no other reaches. */
+  /** Gateways whose kernel has answered in their daemon's place for long. Nobody calls when one becomes so: it has to be looked for. */
+  hung(): ReadonlySet<string> {
+    const latest = this.#now() - HUNG_MS;
+    const reports = [...this.#paths.reports()];
+    return new Set(
+      reports.flatMap(({ id, refusedSince }) =>
+        refusedSince !== undefined && refusedSince <= latest ? [id] : [],
+      ),
+    );
+  }
+
+  /** What the next plan starts from. One that drains or hangs is left to clusters that no other reaches. */
   health(): Pick<Health, 'gateways'> {
     if (this.#links.length === 0) return {};
+    const hung = this.hung();
     const up = this.#links.flatMap(({ node, ordinal }) => {
       if (ordinal === undefined || !this.#paths.isUp(node)) return [];
       const unsaid = this.#adopted.has(node) ? this.#all : NOTHING;
       const { draining = false, reach = unsaid } = this.#paths.told(node) ?? {};
-      return [{ ordinal, draining, reach }];
+      return [{ ordinal, isLast: draining || hung.has(node), reach }];
     });
-    const staying = up.filter(({ draining }) => !draining).map(({ reach }) => reach);
+    const staying = up.filter(({ isLast }) => !isLast).map(({ reach }) => reach);
     const reached = staying.reduce((all, reach) => all.union(reach), new Set<number>());
     return {
       gateways: new Map(
-        up.map(({ ordinal, draining, reach }) => [ordinal, draining ? reach.difference(reached) : reach]),
+        up.map(({ ordinal, isLast, reach }) => [ordinal, isLast ? reach.difference(reached) : reach]),
       ),
     };
   }
