@@ -19,7 +19,7 @@ export class Roll {
 
   /** Enters one that is not there yet. */
   add(spec: PathSpec, at: { now: number; dueAt: number; kickAt: number }): Watched {
-    const group = this.#groups.get(spec.neighbour) ?? newGroup();
+    const group = this.#groups.get(spec.neighbour) ?? newGroup(this.#watched);
     this.#groups.set(spec.neighbour, group);
     group.hasTraffic = this.#busy.has(spec.neighbour);
     const watched = newWatched(spec, group, at);

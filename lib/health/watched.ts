@@ -37,6 +37,8 @@ export interface PathSpec {
 export interface Group {
   readonly members: Set<Watched>;
   hasTraffic: boolean;
+  /** All paths under watch, whomever they lead to. */
+  readonly all: { readonly size: number };
   /** Of its members. */
   up: number;
   doubted: number;
@@ -60,8 +62,8 @@ export interface Watched extends Turning, Waiting {
 /** Changes that are kept of each path. */
 export const HISTORY = 10;
 
-export function newGroup(): Group {
-  return { members: new Set(), hasTraffic: false, up: 0, doubted: 0 };
+export function newGroup(all: Group['all']): Group {
+  return { all, members: new Set(), hasTraffic: false, up: 0, doubted: 0 };
 }
 
 export function newWatched(
@@ -106,8 +108,8 @@ export function* siblings({ spec, group }: Watched): Generator<Path> {
 
 export function watchedPace({ path, group, mtu }: Watched, now: number): Pace {
   const isSized = mtu !== undefined && isSizing(mtu);
-  const { hasTraffic, doubted } = group;
-  return paceOf(path, { now, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized });
+  const { all, hasTraffic, doubted } = group;
+  return paceOf(path, { now, paths: all.size, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized });
 }
 
 /** Whether its tunnel has to be made anew now; if so, the time for the next one is set. */
