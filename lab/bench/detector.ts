@@ -10,6 +10,8 @@ import { ADDRESSES } from './detector-ends.ts';
 import { CLUSTERS, GATEWAYS } from './fleet.ts';
 
 const PATIENCE_MS = 300_000;
+/** As `bin/launch` starts a gateway. */
+const FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=96', '--optimize-for-size'] as const;
 const Cost = v.object({ percent: v.number(), datagrams: v.number(), kicks: v.number() });
 const Costs = v.object({ idle: Cost, silent: Cost });
 
@@ -19,7 +21,7 @@ async function measure(lab: Lab): Promise<v.InferOutput<typeof Costs>> {
   await place.exec(['ip', '-6', '-batch', '-'], { input: addresses.join('') });
   const script = (name: string): string => path.join(import.meta.dirname, name);
   await place.spawn({ role: 'there', argv: [process.execPath, script('detector-there.ts')] });
-  const here = [process.execPath, script('detector-here.ts')] as const;
+  const here = [process.execPath, ...FLAGS, script('detector-here.ts')] as const;
   return v.parse(Costs, JSON.parse(await place.exec(here, { timeoutMs: PATIENCE_MS })));
 }
 
