@@ -125,8 +125,8 @@ export class TransitWatch {
     const watched = this.#watched.get(gateway);
     if (watched === undefined) return [];
     this.#late = lateness(this.#late, this.#planned, now);
-    const evidence = this.#evidence(watched, now);
-    const changes = this.#update(watched, roundAnswered(watched.transit, answer, evidence), evidence);
+    const transit = roundAnswered(watched.transit, answer, { now, late: this.#late });
+    const changes = this.#update(watched, transit, now);
     this.#arm(watched);
     return changes;
   }
@@ -167,23 +167,22 @@ export class TransitWatch {
     return { now, late: this.#late, isReachable: this.#options.isReachable(spec.id), elsewhereAt };
   }
 
-  #update(watched: Watched, transit: Transit, evidence: Evidence): readonly ForwardChange[] {
+  #update(watched: Watched, transit: Transit, now: number): readonly ForwardChange[] {
     const before = watched.transit;
     watched.transit = transit;
     // Its siblings are asked at the same time: what they answer decides.
-    if (transit.misses > 0 && before.misses === 0) this.#hurry(watched.spec.cluster, evidence.now);
+    if (transit.misses > 0 && before.misses === 0) this.#hurry(watched.spec.cluster, now);
     if (transit.verdict === before.verdict) return [];
     const [from, to] = [before.verdict, transit.verdict];
     const reason = forwardReason(before, transit);
-    return [{ what: 'forwards', at: evidence.now, path: watched.spec.id, from, to, reason }];
+    return [{ what: 'forwards', at: now, path: watched.spec.id, from, to, reason }];
   }
 
   #look(watched: Watched, now: number): readonly ForwardChange[] {
     const { transit } = watched;
     let changes: readonly ForwardChange[] = [];
     if (transit.round !== undefined) {
-      const evidence = this.#evidence(watched, now);
-      changes = this.#update(watched, roundExpired(transit, evidence), evidence);
+      changes = this.#update(watched, roundExpired(transit, this.#evidence(watched, now)), now);
     }
     if (watched.dueAt > now || watched.transit.round !== undefined) return changes;
     if (this.#options.isReachable(watched.spec.id)) this.#queues.push(watched, this.#urgency(watched, now));
