@@ -48,6 +48,7 @@ function contextOf(out: string[], said: string[]): Context {
   return {
     terminal: {
       out: (text) => void out.push(text),
+      clear: () => {},
       say: (line) => void said.push(line),
       paint: (_style, text) => text,
       isInteractive: false,
@@ -256,7 +257,7 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
       healthy: ['west/0#0'],
       addresses: [],
     },
-    tunnels: [{ id: 'west/0#0', device: 'ist0', up: true, rttMs: 1.25, lost: 0 }],
+    tunnels: [{ id: 'west/0#0', device: 'ist00', up: false, state: 'held', rttMs: 1.25, lost: 0 }],
     paths: [
       {
         id: 'west/0#0',
@@ -269,6 +270,8 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
           { at: '2026-01-01T00:00:01Z', to: 'up', text: 'no loss for 600 ms' },
         ],
       },
+      { id: 'west/1#0', state: 'up', used: false, draining: true, changes: [] },
+      { id: 'node gw-1', state: 'up', changes: [] },
     ],
     conditions: [{ code: 'IST_NO_PATH', about: 'edge', text: 'No tunnel answers' }],
   };
@@ -281,8 +284,9 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
     clusterctl('show', 'conditions', '--status-port', port, '-o', 'json'),
     clusterctl('show', 'map', '--status-port', port),
   ]);
-  t.regex(tunnels.out, /^west\/0#0 +up +1\.25 +0 /m, tunnels.said);
+  t.regex(tunnels.out, /^west\/0#0 +held +1\.25 +0 /m, tunnels.said);
   t.regex(paths.out, /^west\/0#0 +up +yes +1\/32 +\d+d +no loss for 600 ms$/m, paths.said);
+  t.regex(paths.out, /^west\/1#0 +up +no .* not used: it drains$/m);
   t.regex(paths.out, /^\d+d +west\/0#0 +down +4 of 4 probes unanswered$/m);
   t.deepEqual(JSON.parse(conditions.out), [
     { code: 'IST_NO_PATH', severity: 'error', about: 'edge', text: 'No tunnel answers' },
@@ -293,13 +297,14 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
 test('clusterctl drain writes what is drained, waits until nothing passes, and refuses to cut the last path', async (t) => {
   const site = await mkdtemp(path.join(tmpdir(), 'isthmus-drain-'));
   t.teardown(() => rm(site, { recursive: true, force: true }));
-  const passing = { carries: ['west'], gateways: [[1, [2]]] as unknown };
+  const passing = { carries: ['west'], relief: [2], healthy: ['west/0#0'] };
   const state = (): object => ({
     component: 'gateway',
     node: 'gw-0',
     fleet: { remotes: [{ id: 'west', index: 2 }] },
-    host: { healthy: ['west/0#0'], gateways: passing.gateways },
+    host: { healthy: passing.healthy },
     carries: passing.carries,
+    relief: passing.relief,
   });
   const registry = openMetrics({ component: 'test', version: '1' });
   await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
@@ -314,19 +319,38 @@ test('clusterctl drain writes what is drained, waits until nothing passes, and r
   t.regex(drained.said, /Nothing passes gateway gw-0 any more\. .*: clusterctl undrain gateway$/m);
   t.is((await clusterctl('undrain', 'gateway', 'gw-0', ...options)).code, 0);
   t.false((await drains()).includes('gw-0'));
-  passing.gateways = [];
+  passing.relief = [];
   const last = await clusterctl('drain', 'gateway', ...options);
   t.is(last.code, EXIT.refused);
   t.is(
     last.said,
-    'Cannot drain gateway "gw-0": no other gateway leads to west. Do it all the same with --force\n',
+    'Cannot drain gateway "gw-0": no other gateway that stays leads to west. Do it all the same with --force\n',
   );
   t.is((await clusterctl('drain', 'cluster', 'west', ...options)).code, EXIT.refused);
   t.is((await clusterctl('drain', 'cluster', 'nowhere', ...options)).code, EXIT.usage);
   t.is((await clusterctl('drain', 'gateway', 'gw-1', ...options)).code, EXIT.usage);
+  t.is((await clusterctl('drain', 'gateway', '--node', 'gw-1', ...options)).code, EXIT.usage);
   t.false((await drains()).includes('west'));
+  Object.assign(passing, { healthy: [], relief: [2] });
+  const byOthers = await clusterctl('drain', 'cluster', 'west', ...options);
+  t.is(byOthers.code, EXIT.refused, 'all gateways of a site read the same file');
   t.is((await clusterctl('drain', 'cluster', 'west', '--force', ...options)).code, 0);
   t.true((await drains()).includes('west'));
+});
+
+test('clusterctl undrain needs no daemon, and says what was not drained', async (t) => {
+  await using site = await directory({ 'drains.yaml': 'gateways: [gw-0, gw-1]\nclusters: [west]\n' });
+  const options = ['--site', site.path, '--status-port', '1'];
+  for (const [words, said] of [
+    [['gateway', '--node', 'gw-0'], 'gateway gw-0 is in use again'],
+    [['gateway', 'gw-1'], 'gateway gw-1 is in use again'],
+    [['cluster', 'west'], 'cluster west is in use again'],
+    [['cluster', 'west'], 'cluster west was not drained'],
+  ] as const) {
+    const ended = await clusterctl('undrain', ...words, ...options);
+    t.deepEqual([ended.code, ended.said], [EXIT.ok, `${said}\n`]);
+  }
+  t.regex(await readFile(path.join(site.path, 'drains.yaml'), 'utf8'), /gateways: \[\]/);
 });
 
 test('clusterctl rotate-keys sets back the times of key files, waits for each lane, and refuses to cut the last path', async (t) => {

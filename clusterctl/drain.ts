@@ -1,5 +1,6 @@
 // `clusterctl drain` and `undrain`: takes a gateway of this host, or the way to another cluster, out of use without a loss.
 
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseClusterId } from '#lib/names';
@@ -33,11 +34,10 @@ const STATE = v.looseObject({
   component: v.literal('gateway'),
   node: v.string(),
   fleet: v.looseObject({ remotes: v.array(v.looseObject({ id: v.string(), index: v.number() })) }),
-  host: v.looseObject({
-    healthy: v.array(v.string()),
-    gateways: v.optional(v.array(v.tuple([v.number(), v.array(v.number())])), []),
-  }),
+  host: v.looseObject({ healthy: v.array(v.string()) }),
   carries: v.array(v.string()),
+  /** Indexes of clusters that other own gateways lead to which do not drain. */
+  relief: v.array(v.number()),
 });
 type State = v.InferOutput<typeof STATE>;
 
@@ -48,7 +48,7 @@ const LOOK_MS = 500;
 export async function drain(context: Context, { what, name }: Subject, options: DrainOptions): Promise<void> {
   const state = await readState(options);
   const target = targetOf({ what, name }, state, options);
-  const only = what === 'gateway' ? onlyWay(state) : [target].filter((id) => reached(state).has(id));
+  const only = what === 'gateway' ? onlyWay(state) : [target].filter((id) => isReached(id, state));
   if (only.length > 0 && options.force !== true) throw lastPath(what, target, only);
   await change(options, what, (list) => [...list, target]);
   const progress = startProgress(context);
@@ -61,18 +61,25 @@ export async function drain(context: Context, { what, name }: Subject, options: 
   );
 }
 
+/** Needs no daemon: one that is started again finds itself in use. */
 export async function undrain(
   { terminal }: Context,
   { what, name }: Subject,
   options: DrainOptions,
 ): Promise<void> {
-  const target = targetOf({ what, name }, await readState(options), options);
+  const target =
+    what === 'cluster' ? parseClusterId(name ?? '') : (name ?? options.node ?? (await ownNode(options)));
   const isChanged = await change(options, what, (list) => list.filter((each) => each !== target));
   terminal.say(isChanged ? `${what} ${target} is in use again` : `${what} ${target} was not drained`);
 }
 
 function nameOf(what: Drained, target: string): string {
   return what === 'cluster' ? ` ${target}` : '';
+}
+
+async function ownNode(options: DrainOptions): Promise<string> {
+  const state = await readState(options).catch(unlessUnreachable);
+  return state?.node ?? hostname();
 }
 
 /** @throws {CliError} where no gateway daemon answers: what passes it, and what else there is, only it knows */
@@ -95,11 +102,11 @@ function targetOf({ what, name }: Subject, state: State, { node }: DrainOptions)
       `Cannot drain "${id}": there is no such cluster. See: clusterctl show clusters`,
     );
   }
-  const own = node ?? state.node;
-  if (name === undefined || name === own) return own;
+  const asked = name ?? node ?? state.node;
+  if (asked === state.node) return asked;
   throw new CliError(
     EXIT.usage,
-    `Cannot drain "${name}": this host is "${own}", and only a gateway itself knows what passes it. Run this on ${name}`,
+    `Cannot drain "${asked}": this host is "${state.node}", and only a gateway itself knows what passes it. Run this on ${asked}`,
   );
 }
 
@@ -108,9 +115,16 @@ function reached({ host }: State): ReadonlySet<string> {
   return new Set(host.healthy.map((id) => id.slice(0, id.lastIndexOf('/'))));
 }
 
-/** Clusters that no other own gateway has a tunnel for. */
+/** Whether any own gateway leads there that does not drain. */
+function isReached(cluster: string, state: State): boolean {
+  const { fleet, relief } = state;
+  const isRelieved = fleet.remotes.some(({ id, index }) => id === cluster && relief.includes(index));
+  return isRelieved || reached(state).has(cluster);
+}
+
+/** Clusters that no other own gateway has a tunnel for, or only one that drains. */
 function onlyWay(state: State): string[] {
-  const others = new Set(state.host.gateways.flatMap(([, indexes]) => indexes));
+  const others = new Set(state.relief);
   const mine = reached(state);
   return state.fleet.remotes
     .filter(({ id, index }) => mine.has(id) && !others.has(index))
@@ -120,8 +134,8 @@ function onlyWay(state: State): string[] {
 function lastPath(what: Drained, target: string, only: readonly string[]): CliError {
   const reason =
     what === 'gateway'
-      ? `no other gateway leads to ${only.join(', ')}`
-      : 'its addresses would be unreachable';
+      ? `no other gateway that stays leads to ${only.join(', ')}`
+      : 'its addresses would be unreachable from here';
   return new CliError(
     EXIT.refused,
     `Cannot drain ${what} "${target}": ${reason}. Do it all the same with --force`,

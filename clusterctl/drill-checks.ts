@@ -37,7 +37,8 @@ export async function standingOf(subject: Subject, statusPort: number | undefine
       'Cannot drill from this host: no gateway daemon answers on it. Run this on a gateway. See: systemctl status isthmus-gateway',
     );
   const { fleet, daemon } = snapshot;
-  const ground = { fleet, host: daemon.host, plan: plan(fleet, daemon.host) };
+  const { host, relief } = daemon;
+  const ground = { fleet, host, relief: new Set(relief), plan: plan(fleet, host) };
   const target = targetOf(subject.kind, subject.name, ground);
   const reason = target.kind === 'broker' ? withoutBroker(snapshot) : withoutTunnels(target, ground);
   if (reason !== undefined)

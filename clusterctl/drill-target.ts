@@ -13,6 +13,8 @@ export type Drill = (typeof DRILLS)[number];
 export interface Ground {
   readonly fleet: Fleet;
   readonly host: Host;
+  /** Indexes of clusters that other own gateways lead to which do not drain. */
+  readonly relief: ReadonlySet<number>;
   readonly plan: HostPlan;
 }
 
@@ -59,14 +61,13 @@ export function clustersOf({ tunnels }: Target): ReadonlySet<string> {
 }
 
 /** Clusters that this cluster reaches now and would not reach without the target. */
-export function onlyWay({ tunnels }: Target, { fleet, host }: Ground): string[] {
+export function onlyWay({ tunnels }: Target, { fleet, host, relief }: Ground): string[] {
   const cut = new Set(tunnels.map(({ id }) => id));
   const healthy = [...host.healthy];
   const now = new Set(healthy.filter((id) => cut.has(id)).map(clusterOf));
   const still = new Set(healthy.filter((id) => !cut.has(id)).map(clusterOf));
-  const others = new Set([...(host.gateways?.values() ?? [])].flatMap((indexes) => [...indexes]));
   return fleet.remotes
-    .filter(({ id, index }) => now.has(id) && !still.has(id) && !others.has(index))
+    .filter(({ id, index }) => now.has(id) && !still.has(id) && !relief.has(index))
     .map(({ id }) => id);
 }
 

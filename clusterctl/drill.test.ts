@@ -73,9 +73,8 @@ function ground(healthy: readonly TunnelId[], siblings: readonly number[] = []):
     resilient: true,
     addresses: [],
     healthy: new Set(healthy),
-    gateways: new Map([[1, new Set(siblings)]]),
   };
-  return { fleet: fleet(), host, plan: plan(fleet(), host) };
+  return { fleet: fleet(), host, relief: new Set(siblings), plan: plan(fleet(), host) };
 }
 
 const ALL = ['north/0#0', 'west/0#0', 'west/1#0'] as const;
@@ -182,6 +181,7 @@ async function refused(
   const context: Context = {
     terminal: {
       out: (text) => void lines.push(text),
+      clear: () => {},
       say: (line) => void lines.push(line),
       paint: (_style, text) => text,
       isInteractive: false,
@@ -196,8 +196,8 @@ async function refused(
   return [code, lines.join('\n')];
 }
 
-function stateOf({ host, fleet: known }: Ground, more: object = {}): object {
-  return { fleet: known, host: { ...host, ...healthText(host) }, ...more };
+function stateOf({ host, fleet: known, relief }: Ground, more: object = {}): object {
+  return { fleet: known, host: { ...host, ...healthText(host) }, relief: [...relief], ...more };
 }
 
 test('clusterctl drill refuses what would be an outage, or show nothing, before it does anything', async (t) => {

@@ -15,7 +15,9 @@ export interface CommandReference {
 export function referenceOf(command: Command, parent = ''): CommandReference[] {
   const name = `${parent}${command.name()}`;
   if (command.commands.length > 0) return command.commands.flatMap((one) => referenceOf(one, `${name} `));
-  const words = command.registeredArguments.map((argument) => ` <${argument.name()}>`).join('');
+  const words = command.registeredArguments
+    .map((argument) => (argument.required ? ` <${argument.name()}>` : ` [${argument.name()}]`))
+    .join('');
   const rows = command.options.map((option) => `| \`${option.flags}\` | ${describeOption(option)} |\n`);
   const options = rows.length === 0 ? '' : `| option | |\n| --- | --- |\n${rows.join('')}`;
   return [{ name: `${name}${words}`, description: command.description(), options }];

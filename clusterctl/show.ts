@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CONDITIONS, isConditionCode } from '#lib/conditions';
 import { clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable } from '#topology';
 import type { Context } from './context.ts';
+import { CliError } from './exit.ts';
 import type { Format } from './output-option.ts';
 import { printRows, renderData } from './output.ts';
 import { ageText, columnsOf, pick } from './rows.ts';
@@ -20,8 +21,6 @@ export interface ShowOptions extends SnapshotOptions {
 }
 
 const WATCH_MS = 1000;
-/** Erases what a terminal shows, and begins at its top. */
-const ERASE = '\u001B[2J\u001B[H';
 
 type Rows = Exclude<View, 'map'>;
 
@@ -43,11 +42,18 @@ const FIELDS: Readonly<Partial<Record<Rows, readonly string[]>>> = {
 
 export async function show(context: Context, view: View, options: ShowOptions): Promise<void> {
   const { signal, terminal } = context;
-  if (options.watch !== true) return await showOnce(context, view, options);
-  while (!signal.aborted) {
-    if (terminal.isInteractive) terminal.out(ERASE);
-    await showOnce(context, view, options);
+  if (options.watch === true) terminal.clear();
+  await showOnce(context, view, options);
+  if (options.watch !== true) return;
+  for (;;) {
     await delay(WATCH_MS, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return;
+    terminal.clear();
+    // It could be shown a moment ago: a daemon that is started again is worth waiting for.
+    await showOnce(context, view, options).catch((error: unknown) => {
+      if (!(error instanceof CliError)) throw error;
+      terminal.say(error.message);
+    });
   }
 }
 
@@ -96,9 +102,8 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
   tunnels: async (snapshot, context) => {
     const { fleet, daemon } = snapshot;
     const details = new Map(daemon?.tunnels.map(({ id, ...rest }) => [id, rest]));
-    const rows = tunnelsTable(plan(fleet, await hostOf(context, snapshot)), daemon?.host.healthy);
-    // Fields keep the order of the projection; what only the daemon knows stands behind.
-    return rows.map((row) => ({ ...row, ...details.get(row.tunnel), ...row }));
+    const rows = tunnelsTable(plan(fleet, await hostOf(context, snapshot)));
+    return rows.map((row) => ({ ...row, ...details.get(row.tunnel) }));
   },
   paths: ({ daemon }) => (daemon?.paths ?? []).map(pathRow),
   routes: async (snapshot, context) =>
@@ -115,8 +120,23 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
 
 function pathRow({ id, ...path }: DaemonState['paths'][number]): Row {
   const { changes, ...rest } = path;
-  const last = changes.at(-1);
-  return { path: id, ...rest, ...(last && { why: last.text }), changes };
+  const why = unusedText(path) ?? changes.at(-1)?.text;
+  return { path: id, ...rest, ...(why !== undefined && { why }), changes };
+}
+
+/** What makes a tunnel that answers the last resort, the worst first. */
+const LAST_RESORT = {
+  deaf: 'its gateway forwards nothing',
+  impaired: 'its gateway does not reach all of its workers',
+  narrow: 'too narrow for IPv6',
+  draining: 'it drains',
+} as const;
+
+/** Why a path that is up carries nothing. */
+function unusedText(path: Row): string | undefined {
+  if (path['state'] !== 'up' || path['used'] !== false) return undefined;
+  const flag = (['deaf', 'impaired', 'narrow', 'draining'] as const).find((each) => path[each] === true);
+  return `not used: ${flag === undefined ? 'its cluster is drained here' : LAST_RESORT[flag]}`;
 }
 
 /** How many of this gateway's tunnels to a cluster answer. */

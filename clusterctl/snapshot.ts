@@ -41,6 +41,8 @@ const DETAILS = {
     ),
     [],
   ),
+  /** Indexes of clusters that other own gateways lead to which do not drain. */
+  relief: v.optional(v.array(v.number()), []),
   broker: v.optional(
     v.looseObject({
       connected: v.optional(v.boolean()),

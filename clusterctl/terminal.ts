@@ -7,6 +7,8 @@ import type { Style } from './table.ts';
 export interface Terminal {
   /** Results, which may be piped. */
   out(text: string): void;
+  /** Erases what stdout shows and begins at its top, where it is a terminal. */
+  clear(): void;
   /** One line for the person who waits. */
   say(line: string): void;
   paint(style: Style, text: string): string;
@@ -25,6 +27,7 @@ export function openTerminal(): Terminal {
   });
   return {
     out: (text) => void process.stdout.write(text),
+    clear: () => void (process.stdout.isTTY && process.stdout.write('\u001B[2J\u001B[H')),
     say: (line) => void process.stderr.write(`${line}\n`),
     paint: (style, text) => styleText(STYLES[style], text, { stream: process.stdout }),
     isInteractive: process.stdin.isTTY && process.stderr.isTTY,

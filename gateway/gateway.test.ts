@@ -283,17 +283,22 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
     tunnels: [tunnel('a/0#0')],
   } as const;
   const detector = new Detector({ now: 400, random: () => 0 });
-  detector.watch([{ id: 'a/0#0', neighbour: 'a', far: '', isProven: true }], 400);
-  const standing = (): Standing => ({ ...FINE, impaired: true });
-  const seen = {
-    carries: new Set(['b', 'a']),
-    ignored: new Map([['stale', 2]]),
-    reports: detector.reports(),
-    standing,
+  detector.watch(
+    ['a/0#0', 'node gw-1'].map((id) => ({ id, neighbour: id, far: '', isProven: true })),
+    400,
+  );
+  const prober = {
+    reports: () => detector.reports(),
+    standing: (): Standing => ({ ...FINE, impaired: true }),
+    relief: () => new Set([7, 2]),
+    ignored: () => new Map([['stale', 2]] as const),
   };
+  const seen = { carries: new Set(['b', 'a']), prober };
   const state = JSON.stringify(stateOf(known, seen, { monotonic: 1400, wall: new Date(5000) }));
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
   t.true(state.includes('"impaired":true'), state);
+  t.true(state.includes('"relief":[2,7]'), state);
+  t.is(state.match(/"used":false/g)?.length, 1, 'nobody says it of a link');
 });
 
 function sorted(names: readonly string[]): string[] {

@@ -25,7 +25,7 @@ import { readRemains } from './remains.ts';
 import { gatewaySources } from './sources.ts';
 import { Statement } from './statement.ts';
 import { stateOf } from './state.ts';
-import type { Known, Seen } from './state.ts';
+import type { Known } from './state.ts';
 import { Traffic } from './traffic.ts';
 
 export interface GatewayOptions {
@@ -150,9 +150,7 @@ export class Gateway implements DaemonParts {
     const now = { monotonic: performance.now(), wall: new Date() };
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
-    const standing: Seen['standing'] = (id) => this.#prober.standing(id);
-    const ignored = this.#prober.ignored();
-    const seen = { reports: this.#prober.reports(), standing, carries: this.#traffic.carries, ignored };
+    const seen = { prober: this.#prober, carries: this.#traffic.carries };
     return { wireguard: kind, broker, lanes: this.#rekeying.report(), ...stateOf(this.#known, seen, now) };
   }
 
@@ -277,7 +275,7 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
     const reports = [...this.#prober.reports()];
     const isUserspace = this.#options.wireguard.kind !== 'kernel';
-    const standing: Seen['standing'] = (id) => this.#prober.standing(id);
+    const standing = this.#prober.standing.bind(this.#prober);
     const seen = { ...this.#known, reports, standing, isUserspace };
     const ways = waysConditions(this.#options.flags.node, seen, performance.now());
     tools.conditions.set('paths', [...ways, ...refusedConditions(this.#prober.refused())]);

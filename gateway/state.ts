@@ -2,11 +2,11 @@
 // This module is pure.
 
 import { pathText } from '#lib/health';
-import type { Clock, PathReport } from '#lib/health';
+import type { Clock } from '#lib/health';
 import { healthText } from '#topology';
-import type { DevicePlan, Fleet, Host, TunnelId, TunnelPlan } from '#topology';
+import type { DevicePlan, Fleet, Host, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
-import type { Standing } from './usable.ts';
+import type { Prober } from './prober.ts';
 
 /** What the last pass started from, and what it planned. */
 export interface Known {
@@ -17,27 +17,26 @@ export interface Known {
   readonly tunnels: readonly TunnelPlan[];
 }
 
-/** What the prober knows. */
+/** What is seen of packets and probes. */
 export interface Seen {
-  readonly reports: Iterable<PathReport>;
-  readonly standing: (id: TunnelId) => Standing | undefined;
+  readonly prober: Pick<Prober, 'reports' | 'standing' | 'relief' | 'ignored'>;
   /** Clusters that packets flow to or from by this gateway. */
   readonly carries: ReadonlySet<string>;
-  /** Datagrams that changed nothing, by reason. */
-  readonly ignored: ReadonlyMap<string, number>;
 }
 
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
   { membership, fleet, host, tunnels }: Known,
-  { reports, standing, carries, ignored }: Seen,
+  { prober, carries }: Seen,
   now: Clock,
 ): object {
   const wall = (at: number): Date => new Date(now.wall.getTime() - (now.monotonic - at));
-  const paths = [...reports];
+  const paths = [...prober.reports()];
   const byId = new Map(paths.map((path) => [path.id, path]));
-  const far = new Map<string, Standing | undefined>(tunnels.map(({ id }) => [id, standing(id)]));
-  const used = new Set<string>(host?.healthy);
+  // Of a link nobody says whether packets take it.
+  const ways = new Map<string, object>(
+    tunnels.map(({ id }) => [id, { ...prober.standing(id), used: host?.healthy.has(id) === true }]),
+  );
   return {
     membership,
     fleet,
@@ -49,11 +48,8 @@ export function stateOf(
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
     carries: [...carries].toSorted(),
-    ignored: Object.fromEntries(ignored),
-    paths: paths.map((path) => ({
-      ...pathText(path, now),
-      ...far.get(path.id),
-      used: used.has(path.id),
-    })),
+    relief: [...prober.relief()].toSorted((a, b) => a - b),
+    ignored: Object.fromEntries(prober.ignored()),
+    paths: paths.map((path) => ({ ...pathText(path, now), ...ways.get(path.id) })),
   };
 }

@@ -4,7 +4,7 @@
 import { TABLE_FABRIC, TABLE_HERE, TABLE_SIBLING, TABLE_VIA } from '#lib/constants';
 import { compare } from '#lib/ip';
 import type { Route } from '#lib/linux';
-import type { Fleet, GatewayEndpoint, Host } from './fleet.ts';
+import type { Fleet, GatewayEndpoint } from './fleet.ts';
 import type { HostPlan } from './host-plan.ts';
 import { authority } from './render.ts';
 import { isGateway } from './standpoint.ts';
@@ -39,8 +39,6 @@ export interface TunnelRow {
   readonly endpoint?: string;
   readonly local: readonly string[];
   readonly remote: readonly string[];
-  /** Absent: nobody probes here. */
-  readonly state?: 'up' | 'down';
 }
 
 export interface RouteRow {
@@ -92,8 +90,8 @@ export function gatewaysTable({ own, remotes }: Fleet): GatewayRow[] {
   );
 }
 
-/** The tunnels of one gateway; none of a worker. With the host's health, whether each answers. */
-export function tunnelsTable({ tunnels, devices }: HostPlan, healthy?: Host['healthy']): TunnelRow[] {
+/** The tunnels of one gateway; none of a worker. */
+export function tunnelsTable({ tunnels, devices }: HostPlan): TunnelRow[] {
   const rows = new Map<string, Pick<TunnelRow, 'lane' | 'port' | 'endpoint'>>();
   for (const { name, lane, listenPort: port, peers } of devices) {
     for (const { endpoint, publicKey } of peers) {
@@ -103,9 +101,7 @@ export function tunnelsTable({ tunnels, devices }: HostPlan, healthy?: Host['hea
   }
   return tunnels.flatMap(({ id, device, peer, local, remote }) => {
     const row = rows.get(`${device} ${peer}`);
-    if (row === undefined) return [];
-    const state = healthy === undefined ? {} : ({ state: healthy.has(id) ? 'up' : 'down' } as const);
-    return [{ tunnel: id, device, ...row, local, remote, ...state }];
+    return row === undefined ? [] : [{ tunnel: id, device, ...row, local, remote }];
   });
 }
 

@@ -196,7 +196,7 @@ test('clustersTable(), gatewaysTable(), tunnelsTable(), routesTable() show what 
   const pages = [
     page('clusters', clustersTable(fleet)),
     page('gateways', gatewaysTable(fleet)),
-    page('tunnels', tunnelsTable(seen, host.healthy)),
+    page('tunnels', tunnelsTable(seen)),
     page('routes', routesTable(seen)),
   ];
   assertGolden(t, 'show', pages.join('\n'));
