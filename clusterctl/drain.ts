@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import { parseClusterId } from '#lib/names';
 import { SiteReader, writeDrains } from '#site';
 import type { Drains } from '#site';
+import { clusterOf } from '#topology';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
 import { DIRECTORIES } from './directories.ts';
@@ -112,7 +113,7 @@ function targetOf({ what, name }: Subject, state: State, { node }: DrainOptions)
 
 /** Clusters that this gateway has a tunnel for. */
 function reached({ host }: State): ReadonlySet<string> {
-  return new Set(host.healthy.map((id) => id.slice(0, id.lastIndexOf('/'))));
+  return new Set(host.healthy.map(clusterOf));
 }
 
 /** Whether any own gateway leads there that does not drain. */

@@ -2,6 +2,7 @@
 // This module is pure.
 
 import type { Endpoint, Device } from '#lib/wireguard';
+import { clusterOf, ordinalOf } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelPlan } from '#topology';
 import type { Cut } from './drill-rules.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -107,11 +108,7 @@ function peerEnd(
 }
 
 function addressesOf({ id }: TunnelPlan, { remotes }: Fleet): readonly Endpoint['address'][] {
-  const ordinal = Number(/\/(\d+)#/.exec(id)?.[1]);
+  const ordinal = ordinalOf(id);
   const gateways = remotes.find((remote) => remote.id === clusterOf(id))?.gateways;
   return gateways?.find((gateway) => gateway.ordinal === ordinal)?.endpoint?.addresses ?? [];
-}
-
-function clusterOf(id: string): string {
-  return id.slice(0, id.lastIndexOf('/'));
 }

@@ -3,7 +3,7 @@
 
 import type { NexthopGroup } from '#lib/linux';
 import type { Device } from '#lib/wireguard';
-import { clusterGroup, slotOf } from '#topology';
+import { clusterGroup, slotOf, slotOfNexthop, tunnelId } from '#topology';
 import type { Fleet, TunnelId } from '#topology';
 
 /** What of the kernel's state tells which tunnels carry packets. */
@@ -21,14 +21,14 @@ export interface Remains {
 export function provenTunnels({ remotes }: Fleet, { groups, devices }: Remains): ReadonlySet<TunnelId> {
   const peers =
     devices && new Set(devices.flatMap((device) => device.peers.map(({ publicKey }) => publicKey)));
-  const slots = new Map(groups.map((group) => [group.id, new Set(group.members.map(slotOf))]));
+  const slots = new Map(groups.map((group) => [group.id, new Set(group.members.map(slotOfNexthop))]));
   const proven = remotes.flatMap(({ id, index, gateways }) => {
     const holds = (slot: number): boolean =>
       ([4, 6] as const).some((family) => slots.get(clusterGroup(family, index))?.has(slot));
     return gateways.flatMap(({ ordinal, keys }) =>
       [...keys.entries()]
-        .filter(([lane, key]) => holds(8 * ordinal + lane) && peers?.has(key) !== false)
-        .map(([lane]): TunnelId => `${id}/${ordinal}#${lane}`),
+        .filter(([lane, key]) => holds(slotOf(ordinal, lane)) && peers?.has(key) !== false)
+        .map(([lane]) => tunnelId(id, ordinal, lane)),
     );
   });
   return new Set(proven);

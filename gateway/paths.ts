@@ -5,8 +5,8 @@ import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { PathReport } from '#lib/health';
 import { familyOf } from '#lib/ip';
+import { clusterOf, gatewayOf } from '#topology';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
-import { clusterOf, gatewayOf } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 /** What is known of a tunnel, if anything. */

@@ -8,8 +8,8 @@ import { familyOf } from '#lib/ip';
 import type { Family } from '#lib/ip';
 import type { Ends } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';
+import { clusterOf, gatewayOf, laneOf } from '#topology';
 import type { Fleet, LinkPlan, TunnelPlan } from '#topology';
-import { clusterOf, gatewayOf, laneOf } from './usable.ts';
 
 /** Neighbour of links to own gateways, which stand in for each other. */
 export const SIBLINGS = 'siblings';

@@ -14,12 +14,13 @@ import { parseClusterId } from '#lib/names';
 import { answerTo, direction, encodeProbe, parseProbe, probeKey, seal } from '#lib/probe';
 import type { Flags, Probe } from '#lib/probe';
 import { PrivateKey, parsePublicKey } from '#lib/wireguard';
+import { clusterOf, gatewayOf, laneOf } from '#topology';
 import type { LinkPlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { behindId, familyBehind, gatewaysBehind } from './probed.ts';
 import { Prober } from './prober.ts';
 import type { ProberOptions, Watched } from './prober.ts';
 import { Traffic } from './traffic.ts';
-import { clusterOf, gatewayOf, laneOf, usable } from './usable.ts';
+import { usable } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 /** Lane keys of a tunnel's ends. */

@@ -5,7 +5,7 @@ import { MIN_MTU_6 } from '#lib/constants';
 import type { Change, PathReport, TransitAsk } from '#lib/health';
 import type { Ignored, Speech } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';
-import { responderAddress } from '#topology';
+import { clusterOf, gatewayOf, laneOf, responderAddress } from '#topology';
 import type { Fleet, Health, HostPlan, LinkPlan, TunnelId, TunnelPlan } from '#topology';
 import {
   SIBLINGS,
@@ -21,7 +21,7 @@ import {
 } from './probed.ts';
 import { NOTHING_RESTS, isSameRest } from './resting.ts';
 import type { Resting } from './resting.ts';
-import { clusterOf, gatewayOf, laneOf, usable } from './usable.ts';
+import { usable } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 export interface ProberOptions {

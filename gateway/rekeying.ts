@@ -4,6 +4,7 @@ import type { Conditions } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { Log } from '#lib/log';
+import { laneOf } from '#topology';
 import type { Fleet, TunnelPlan } from '#topology';
 import type { Lanes } from './lanes.ts';
 import type { Prober } from './prober.ts';
@@ -11,7 +12,6 @@ import { backOff, firstRotation, turn } from './rotation.ts';
 import type { LaneSeen, Rotation, RotationSeen, Wish } from './rotation.ts';
 import { standIn } from './stand-in.ts';
 import type { Traffic } from './traffic.ts';
-import { laneOf } from './usable.ts';
 
 export interface RekeyingOptions {
   readonly lanes: Pick<Lanes, 'keys' | 'times' | 'look' | 'renew'>;

@@ -6,13 +6,13 @@ import { Conditions } from '#host';
 import { openLog } from '#lib/log';
 import { parseClusterId } from '#lib/names';
 import { PrivateKey } from '#lib/wireguard';
+import { laneOf } from '#topology';
 import type { RemoteCluster, TunnelId } from '#topology';
 import { Rekeying } from './rekeying.ts';
 import { firstRotation, turn } from './rotation.ts';
 import type { LaneSeen, Rotation, RotationSeen } from './rotation.ts';
 import { standIn } from './stand-in.ts';
 import type { StandIn } from './stand-in.ts';
-import { laneOf } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 const SEED = 20_260_701;

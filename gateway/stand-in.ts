@@ -1,8 +1,8 @@
 // Who carries a lane's packets while it carries none.
 // This module is pure.
 
+import { clusterOf, gatewayOf, laneOf } from '#topology';
 import type { TunnelId } from '#topology';
-import { clusterOf, gatewayOf, laneOf } from './usable.ts';
 import type { Standing } from './usable.ts';
 
 /** What is known of this gateway's tunnels and of its siblings. */

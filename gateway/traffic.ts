@@ -3,8 +3,8 @@
 import { readTransfers } from '#lib/wireguard';
 import type { Transfer } from '#lib/wireguard';
 import type { Run } from '#lib/linux';
+import { clusterOf, laneOf } from '#topology';
 import type { TunnelPlan } from '#topology';
-import { clusterOf, laneOf } from './usable.ts';
 
 /**
  * Bytes a second, in one direction, that are more than probes make: at the fastest pace 13 asks and as many answers of 128

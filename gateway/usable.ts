@@ -1,6 +1,7 @@
 // Which tunnels carry packets, of those that answer.
 // This module is pure.
 
+import { clusterOf } from '#topology';
 import type { TunnelId, TunnelPlan } from '#topology';
 
 /** What is known of one tunnel that answers. */
@@ -40,18 +41,3 @@ export function usable(
 
 /** From the worst. */
 const RANKS = ['deaf', 'impaired', 'narrow', 'draining'] as const;
-
-/** `west/1#0` → `west` */
-export function clusterOf(id: string): string {
-  return id.slice(0, id.lastIndexOf('/'));
-}
-
-/** `west/1#0` → `west/1` */
-export function gatewayOf(id: TunnelId): string {
-  return id.slice(0, id.lastIndexOf('#'));
-}
-
-/** `west/1#0` → 0 */
-export function laneOf(id: TunnelId): number {
-  return Number(id.slice(id.lastIndexOf('#') + 1));
-}

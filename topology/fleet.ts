@@ -1,6 +1,7 @@
 // What one cluster knows of the clusterset, as a value.
 // This module is pure.
 
+import type { TunnelId } from './tunnel-id.ts';
 import type { Address, Cidr, Cidr4, Cidr6, Family } from '#lib/ip';
 import type { ClusterId } from '#lib/names';
 import type { PublicKey } from '#lib/wireguard';
@@ -76,9 +77,6 @@ export interface Fleet {
   /** Sorted by id; never contains the own cluster. Objects are kept between fleets while unchanged, so plans can reuse what follows from them. */
   readonly remotes: readonly RemoteCluster[];
 }
-
-/** `west/1#0`: remote cluster, remote ordinal, lane; the local gateway is the one who speaks. */
-export type TunnelId = `${string}/${number}#${number}`;
 
 /** What probes say of the ways from one host. */
 export interface Health {

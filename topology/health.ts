@@ -1,7 +1,8 @@
 // What probes say of the ways from a host, as JSON: for who asks a daemon from outside.
 // This module is pure.
 
-import type { Health, TunnelId } from './fleet.ts';
+import type { TunnelId } from './tunnel-id.ts';
+import type { Health } from './fleet.ts';
 
 /** {@link Health}, with sorted lists for sets and maps. */
 export interface HealthText {

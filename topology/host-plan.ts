@@ -5,7 +5,7 @@ import type { Condition } from '#lib/conditions';
 import type { Address, Cidr } from '#lib/ip';
 import type { NetworkState } from '#lib/linux';
 import type { PeerConfig, PublicKey } from '#lib/wireguard';
-import type { TunnelId } from './fleet.ts';
+import type { TunnelId } from './tunnel-id.ts';
 
 /** One WireGuard device: (remote ordinal, lane). The private key is named, not held: the executor looks it up. */
 export interface DevicePlan {

@@ -11,17 +11,18 @@ export type {
   OwnCluster,
   RemoteCluster,
   RemoteGateway,
-  TunnelId,
 } from './fleet.ts';
 export { healthText, parseHealth } from './health.ts';
 export type { HealthText } from './health.ts';
 export type { DevicePlan, HostPlan, LinkPlan, TunnelPlan } from './host-plan.ts';
 export { mapTree } from './map.ts';
 export type { Tree } from './map.ts';
-export { clusterGroup, slotOf, tunnelNexthop } from './nexthops.ts';
+export { clusterGroup, slotOf, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
 export { responderAddress } from './probed.ts';
 export { renderPlan } from './render.ts';
 export { clustersTable, gatewaysTable, routesTable, tunnelsTable } from './show.ts';
 export type { ClusterRow, GatewayRow, RouteRow, TunnelRow } from './show.ts';
+export { clusterOf, gatewayOf, laneOf, ordinalOf, tunnelId } from './tunnel-id.ts';
+export type { TunnelId } from './tunnel-id.ts';

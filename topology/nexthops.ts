@@ -19,8 +19,12 @@ export function tunnelNexthop(family: Family, slot: Slot, mtu?: number): number 
   return idOf(family, slot + (mtu === undefined ? 0 : 10_048 + SLOTS * Math.floor(bounded(mtu) / 16)));
 }
 
+export function slotOf(ordinal: number, lane: number): Slot {
+  return 8 * ordinal + lane;
+}
+
 /** The interface that a {@link tunnelNexthop} leads into. */
-export function slotOf(id: number): Slot {
+export function slotOfNexthop(id: number): Slot {
   return ((id - NEXTHOP_BASE) % FAMILY_IDS) % SLOTS;
 }
 

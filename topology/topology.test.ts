@@ -9,7 +9,8 @@ import type { NetworkState, Route } from '#lib/linux';
 import { parseClusterId } from '#lib/names';
 import type { PeerConfig, PublicKey } from '#lib/wireguard';
 import { fabricAddress, lanePrefix, ordinalPrefix, peerPrefix } from './fabric.ts';
-import type { FabricPrefixes, Fleet, Host, Node, OwnCluster, RemoteCluster, TunnelId } from './fleet.ts';
+import type { TunnelId } from './tunnel-id.ts';
+import type { FabricPrefixes, Fleet, Host, Node, OwnCluster, RemoteCluster } from './fleet.ts';
 import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 import {
   clustersTable,
@@ -25,7 +26,7 @@ import {
   tunnelsTable,
 } from './mod.ts';
 import type { Tree } from './mod.ts';
-import { siblingNexthop, slotOf, tunnelNexthop } from './nexthops.ts';
+import { siblingNexthop, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
 import { isGateway } from './standpoint.ts';
 
 // ---- a small world -----------------------------------------------------------------------------------------------
@@ -446,14 +447,14 @@ test('plan() leads routes of different MTUs by different nexthop objects', (t) =
   });
 });
 
-test('slotOf() finds the interface of a tunnel again, whatever the MTU of its routes', (t) => {
+test('slotOfNexthop() finds the interface of a tunnel again, whatever the MTU of its routes', (t) => {
   const slot = fc.nat(63);
   const mtu = fc.option(
     fc.nat(4095).map((each) => each * 16),
     { nil: undefined },
   );
   const back = fc.property(fc.constantFrom(4 as const, 6 as const), slot, mtu, (family, from, size) => {
-    t.is(slotOf(tunnelNexthop(family, from, size)), from);
+    t.is(slotOfNexthop(tunnelNexthop(family, from, size)), from);
   });
   fc.assert(back, { seed: 73 });
 });

@@ -12,9 +12,11 @@ import { fabricAddress, fabricFamilies, peerPrefix } from './fabric.ts';
 import type { RemoteCluster, RemoteGateway } from './fleet.ts';
 import type { TunnelPlan } from './host-plan.ts';
 import type { Leg } from './legs.ts';
+import { slotOf } from './nexthops.ts';
 import type { Slot } from './nexthops.ts';
 import type { SlottedPeer } from './piece.ts';
 import type { GatewayNode, Standpoint } from './standpoint.ts';
+import { tunnelId } from './tunnel-id.ts';
 
 /** Lists of the same length and order: what is probed, where it is, and its peer. */
 export interface Tunnels {
@@ -50,10 +52,6 @@ export function deviceName(slot: Slot): string {
 /** The other way round. */
 export function slotNamed(device: string): Slot {
   return slotOf(Number(device.at(-2)), Number(device.at(-1)));
-}
-
-export function slotOf(ordinal: number, lane: number): Slot {
-  return 8 * ordinal + lane;
 }
 
 /**
@@ -99,7 +97,7 @@ function tunnelOf(
   const remote = local.flatMap(
     (address) => fabricAddress(standpoint.fabric, familyOf(address), { ordinal, lane, index, node: 0 }) ?? [],
   );
-  return { id: `${id}/${ordinal}#${lane}`, device: deviceName(slotOf(ordinal, lane)), local, remote };
+  return { id: tunnelId(id, ordinal, lane), device: deviceName(slotOf(ordinal, lane)), local, remote };
 }
 
 /** Each gateway listens on base + 8 × lane + the other's ordinal: here the other is us. */
