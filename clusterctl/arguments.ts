@@ -1,6 +1,7 @@
 // What stands on the command line, checked before anything is done.
 
 import { InvalidArgumentError } from 'commander';
+import { messageOf } from '#lib/errors';
 import { isCidr4, overlaps, parseAddress, parseCidr, prefixOf } from '#lib/ip';
 import type { Address, Cidr, Cidr4 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -21,7 +22,7 @@ function checked<T>(parse: (text: string) => T): (text: string) => T {
     try {
       return parse(text);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       throw new InvalidArgumentError(message.replace(/^Cannot .*: (?=its? )/, ''));
     }
   };

@@ -1,6 +1,7 @@
 // Which exit code an error means; loaded when there is one, since it knows every package's errors.
 
 import { JoinError, NoBrokerError, Refused, TokenError } from '#broker';
+import { codeOf } from '#lib/errors';
 import { WireGuardError } from '#lib/wireguard';
 import { CommandError } from '#lib/linux';
 import { CliError, EXIT } from './exit.ts';
@@ -56,7 +57,7 @@ function isForbidden({ isMissing, stderr }: CommandError): boolean {
 }
 
 function systemCode(error: Error): ExitCode | undefined {
-  if (!('code' in error) || typeof error.code !== 'string') return undefined;
-  if (UNREACHABLE.has(error.code)) return EXIT.unreachable;
-  return INCAPABLE.has(error.code) ? EXIT.incapable : undefined;
+  const code = codeOf(error) ?? '';
+  if (UNREACHABLE.has(code)) return EXIT.unreachable;
+  return INCAPABLE.has(code) ? EXIT.incapable : undefined;
 }

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import process from 'node:process';
 import { GATEWAY_HTTP_PORT, ROUTE_AGENT_HTTP_PORT } from '#lib/constants';
+import { codeOf, messageOf } from '#lib/errors';
 import { CliError, EXIT } from './exit.ts';
 
 const TIMEOUT_MS = 2000;
@@ -31,8 +32,8 @@ async function readPort(port: number): Promise<unknown> {
   try {
     return JSON.parse(await get(port));
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED') return undefined;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (codeOf(cause) === 'ECONNREFUSED') return undefined;
+    const reason = messageOf(cause);
     throw new CliError(EXIT.unreachable, `Cannot read state from "127.0.0.1:${port}": ${reason}`, { cause });
   }
 }

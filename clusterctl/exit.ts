@@ -1,6 +1,8 @@
 // Exit codes, and the error that carries one.
 // This module is pure.
 
+import { messageOf } from '#lib/errors';
+
 /** What the shell is told; docs/reference/cli.md explains each. */
 export const EXIT = {
   ok: 0,
@@ -39,7 +41,7 @@ export function unlessUnreachable(error: unknown): undefined {
 
 /** For a file that the command line names: `Cannot read the join token "/x": no such file or directory`. */
 export function unreadable(what: string, path: string, cause: unknown): CliError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   // Node says `ENOENT: no such file or directory, open '/x'`.
   const reason = message.replace(/^[A-Z]+: /, '').replace(/, [a-z]+(?: '.*')?$/, '');
   return new CliError(EXIT.usage, `Cannot read ${what} "${path}": ${reason}`, { cause });

@@ -2,6 +2,7 @@
 
 import { checkHost } from '#host';
 import { MAX_GATEWAYS } from '#lib/constants';
+import { messageOf } from '#lib/errors';
 import type { Run } from '#lib/linux';
 import { detectWireGuard } from '#lib/wireguard';
 import type { Site } from '#site';
@@ -14,7 +15,7 @@ export async function checkJoiningHost(run: Run, site: Site): Promise<void> {
     await checkHost(run);
     await detectWireGuard(run);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new CliError(EXIT.incapable, `Cannot join "${site.id}" from this host. ${reason}`, { cause });
   }
   const port = await takenPort(run, wantedPorts(site));

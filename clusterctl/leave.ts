@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { leaveClusterset } from '#broker';
 import { HostLockedError, lockHost, removeHost } from '#host';
+import { codeOf } from '#lib/errors';
 import { SiteReader, writeClusterset } from '#site';
 import { confirm } from './confirm.ts';
 import type { Context } from './context.ts';
@@ -64,7 +65,7 @@ async function isMember(secrets: string): Promise<boolean> {
     await access(path.join(secrets, 'membership.json'));
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    if (codeOf(error) === 'ENOENT') return false;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { wishLaneKeys } from '#host';
+import { messageOf } from '#lib/errors';
 import type { Context } from './context.ts';
 import { readDaemonState } from './daemon.ts';
 import { CliError, EXIT, unlessUnreachable } from './exit.ts';
@@ -79,7 +80,7 @@ function check({ node, broker, lanes }: State, { force }: RotateKeysOptions): vo
 async function wish({ state, force = false }: RotateKeysOptions): Promise<void> {
   const reason = await wishLaneKeys(state, force).then(
     (count) => (count === 0 ? 'there is none' : undefined),
-    (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
+    (cause: unknown) => messageOf(cause),
   );
   if (reason === undefined) return;
   throw new CliError(

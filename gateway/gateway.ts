@@ -4,6 +4,7 @@ import type { Member } from '#broker';
 import { Events, FactsReader, HostKeeper, Loop, refusedConditions, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import type { Change } from '#lib/health';
 import { readState } from '#lib/linux';
 import type { Run } from '#lib/linux';
@@ -120,7 +121,7 @@ export class Gateway implements DaemonParts {
     await this.#apply(planned);
     this.#events.tell(performance.now());
     const mtu = planned.network.links.find(({ kind }) => kind === 'wireguard')?.mtu ?? 0;
-    this.#prober.watch({ ...planned, fleet, mtu }, host.healthy);
+    this.#prober.watch({ ...planned, fleet, mtu }, host);
     if (await this.#kick()) await this.#apply(planned);
     this.#options.tools.conditions.set('plan', planned.conditions);
     let farewellMs = Infinity;
@@ -210,7 +211,7 @@ export class Gateway implements DaemonParts {
     const isFirst = this.#keeper.applied === undefined;
     this.#events.heed();
     const health = isFirst
-      ? { healthy: provenTunnels(fleet, await readRemains(run, this.#lanes.keys)) }
+      ? provenTunnels(fleet, await readRemains(run, this.#lanes.keys))
       : this.#prober.health();
     return { node: node.name, ...facts, resilient, ...health };
   }
@@ -262,7 +263,7 @@ export class Gateway implements DaemonParts {
 
   #unpublished(error: unknown): void {
     const { tools, flags } = this.#options;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     tools.conditions.set('publish', [condition('IST_SITE_UNWRITABLE', flags.site, { reason })]);
   }
 

@@ -3,6 +3,7 @@
 import type { ClustersetView } from '#broker';
 import type { Conditions } from '#host';
 import { condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import { NO_DRAINS } from '#site';
 import type { Drains, SiteReader, Site } from '#site';
 import type { Node } from '#topology';
@@ -51,7 +52,7 @@ export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
       if (last === undefined) throw error;
       const isListed = !(error instanceof NoGatewayError);
       const code = isListed ? 'IST_SITE_INVALID' : 'IST_GATEWAY_UNLISTED';
-      const unusable = condition(code, options.node, { reason: textOf(error) });
+      const unusable = condition(code, options.node, { reason: messageOf(error) });
       conditions.set('site', [unusable, ...drainConditions]);
       return { ...last, drains, mapped: map(view(), last.site), isListed };
     }
@@ -62,14 +63,10 @@ export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
 async function readDrains(reader: SiteReader): Promise<{ drains: Drains; faults: readonly string[] }> {
   try {
     const { drains, faults } = await reader.drains();
-    return { drains, faults: faults.map(textOf) };
+    return { drains, faults: faults.map(messageOf) };
   } catch (error) {
-    return { drains: NO_DRAINS, faults: [textOf(error)] };
+    return { drains: NO_DRAINS, faults: [messageOf(error)] };
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The site has no gateway of that name. */

@@ -4,6 +4,7 @@ import { openMember } from '#broker';
 import { UsageError, checkHost, runDaemon, runProgram } from '#host';
 import type { DaemonTools, Flags, Program } from '#host';
 import { GATEWAY_HTTP_PORT } from '#lib/constants';
+import { messageOf } from '#lib/errors';
 import { runCommand } from '#lib/linux';
 import { openWireGuard } from '#lib/wireguard';
 import { readSite } from '#site';
@@ -30,7 +31,7 @@ async function checkRole({ site, node }: Flags): Promise<void> {
   try {
     gatewayNode(read.site, node);
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+    throw new UsageError(messageOf(cause), { cause });
   }
 }
 

@@ -3,6 +3,7 @@
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
 import { openMetrics, serveStatus } from '#lib/metrics';
@@ -143,7 +144,7 @@ function reported(
     failed: (error) => {
       observe('failed');
       log.debug({ error }, 'A pass failed');
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       conditions.set('pass', [condition('IST_HOST_UNUSABLE', node, { reason })]);
     },
   };

@@ -3,6 +3,7 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import process from 'node:process';
+import { messageOf } from '#lib/errors';
 
 /** Replaces `path` by a file that only its owner reads; after a power cut it is the old one or the new one. */
 export async function writeStateFile(path: string, text: string): Promise<void> {
@@ -15,7 +16,7 @@ export async function writeStateFile(path: string, text: string): Promise<void> 
     await rename(draft, path);
   } catch (cause) {
     await rm(draft, { force: true }).catch(() => undefined);
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Error(`Cannot write ${path}: ${reason}`, { cause });
   }
 }

@@ -2,6 +2,7 @@
 
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { messageOf } from '#lib/errors';
 import type { Level } from '#lib/log';
 
 /** Where a daemon finds things and what it is told to be. */
@@ -78,7 +79,7 @@ function parsed({ name, credentials }: Program, args: readonly string[]): Values
     if (!credentials && values.secrets !== undefined) throw new RangeError('It needs no --secrets');
     return values;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new UsageError(`${reason}. See: ${name} --help`, { cause });
   }
 }

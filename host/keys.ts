@@ -2,6 +2,7 @@
 
 import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf, messageOf } from '#lib/errors';
 import { PrivateKey } from '#lib/wireguard';
 import { writeStateFile } from './file.ts';
 
@@ -78,8 +79,8 @@ function keyPath(stateDir: string, lane: number): string {
 }
 
 function missing(path: string, cause: unknown): undefined {
-  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (codeOf(cause) === 'ENOENT') return undefined;
+  const reason = messageOf(cause);
   throw new Error(`Cannot read ${path}: ${reason}`, { cause });
 }
 

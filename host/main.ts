@@ -1,6 +1,7 @@
 // A daemon as a process: its flags, its signals, its last words and its exit status.
 
 import process from 'node:process';
+import { messageOf } from '#lib/errors';
 import { WireGuardError } from '#lib/wireguard';
 import { UnfitHostError } from './check.ts';
 import { UsageError, parseFlags } from './flags.ts';
@@ -30,7 +31,7 @@ export async function runProgram(
     if ('print' in wanted) process.stdout.write(wanted.print);
     else await start(wanted.flags, stop.signal);
   } catch (error) {
-    process.stderr.write(`${program.name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${program.name}: ${messageOf(error)}\n`);
     process.exitCode = exitCode(error);
   }
   endWithin(CLOSING_MS);

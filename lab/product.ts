@@ -2,6 +2,7 @@
 
 import fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '#lib/errors';
 import { CommandError } from '#lib/linux';
 import { bundle } from '#setup';
 import { both, BROKER_LINE, sitePods } from './addresses.ts';
@@ -123,5 +124,5 @@ export async function leaveSite(lab: Lab, site: string): Promise<void> {
 /** What a program said when it failed, for people. */
 export function saidBy(error: unknown): string {
   if (error instanceof CommandError) return error.stderr.trim() || error.message;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -3,6 +3,7 @@
 import { UsageError, checkHost, runDaemon, runProgram } from '#host';
 import type { DaemonTools, Flags, Program } from '#host';
 import { ROUTE_AGENT_HTTP_PORT } from '#lib/constants';
+import { messageOf } from '#lib/errors';
 import { runCommand } from '#lib/linux';
 import { readSite } from '#site';
 import manifest from '../package.json' with { type: 'json' };
@@ -28,7 +29,7 @@ async function checkRole({ site, node }: Flags): Promise<void> {
   try {
     workerNode(read.site, node);
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+    throw new UsageError(messageOf(cause), { cause });
   }
 }
 

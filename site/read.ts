@@ -2,6 +2,7 @@
 
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { codeOf, messageOf } from '#lib/errors';
 import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
 import { SiteError } from './error.ts';
@@ -198,10 +199,10 @@ function parseNamed(text: string, file: string): RemoteCluster {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+  return ['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '');
 }
 
 function unreadable(path: string, cause: unknown): Error {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new Error(`Cannot read ${path}: ${reason}`, { cause });
 }

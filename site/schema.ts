@@ -3,6 +3,7 @@
 
 import * as v from 'valibot';
 import { FABRIC4_DEFAULT, MAX_GATEWAYS, MAX_INDEX, MAX_LANES, WIREGUARD_BASE_PORT } from '#lib/constants';
+import { messageOf } from '#lib/errors';
 import { isCidr4, isCidr6, parseAddress, parseCidr } from '#lib/ip';
 import type { Cidr4, Cidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
@@ -16,7 +17,7 @@ function parsed<T>(wanted: string, parse: (text: string) => T) {
       try {
         return parse(dataset.value);
       } catch (error) {
-        addIssue({ message: `${error instanceof Error ? error.message : String(error)}; wanted ${wanted}` });
+        addIssue({ message: `${messageOf(error)}; wanted ${wanted}` });
         return NEVER;
       }
     }),

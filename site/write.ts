@@ -3,6 +3,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { messageOf } from '#lib/errors';
 import type { ClusterId } from '#lib/names';
 import type { RemoteCluster } from '#topology';
 import type { ClustersetFile, Drains } from './parse.ts';
@@ -48,7 +49,7 @@ async function writeWhole(path: string, text: string): Promise<void> {
     await rename(draft, path);
   } catch (cause) {
     await rm(draft, { force: true });
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new Error(`Cannot write ${path}: ${reason}`, { cause });
   }
 }

@@ -4,6 +4,7 @@
 import * as v from 'valibot';
 import { LineCounter, isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
+import { messageOf } from '#lib/errors';
 import { SiteError, fieldName } from './error.ts';
 
 /** Larger than any site: a thousand nodes are a tenth of it. */
@@ -48,7 +49,7 @@ function plain(document: Document, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new SiteError({ file, line: 1, field: '' }, reason, { cause });
   }
 }

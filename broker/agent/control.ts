@@ -5,9 +5,9 @@ import type { Server, Socket } from 'node:net';
 import { chmod, open, rm } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import * as v from 'valibot';
+import { codeOf, messageOf } from '#lib/errors';
 import { isClusterId } from '#lib/names';
 import type { ClusterId } from '#lib/names';
-import { codeOf } from '../server/files.ts';
 
 /** What can be asked. */
 export interface RevokeCommand {
@@ -76,7 +76,7 @@ async function answer(socket: Socket, handle: (command: RevokeCommand) => Promis
     await handle(v.parse(COMMAND, JSON.parse(await readLine(socket))));
     socket.end('{}\n');
   } catch (error) {
-    socket.end(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
+    socket.end(`${JSON.stringify({ error: messageOf(error) })}\n`);
   }
 }
 

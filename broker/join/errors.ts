@@ -1,5 +1,6 @@
 // How a join or a leave ends when it does not succeed.
 
+import { messageOf } from '#lib/errors';
 import type { JoinFault } from './message.ts';
 
 /** The broker's reasons, and those that arise before it is asked. */
@@ -22,7 +23,7 @@ export function unreachable(
   urls: readonly string[],
   { timeoutMs, cause }: { readonly timeoutMs: number; readonly cause: unknown },
 ): JoinError {
-  const said = cause instanceof Error ? cause.message : String(cause);
+  const said = messageOf(cause);
   const seconds = Math.round(timeoutMs / 100) / 10;
   const reason = `the broker at ${urls.join(', ')} does not answer within ${seconds} s (${said})`;
   const next = 'Check that it runs and that this host reaches the port, then run the same command again';

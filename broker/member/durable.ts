@@ -2,6 +2,7 @@
 
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { codeOf } from '#lib/errors';
 
 /** Writes beside the file, syncs, renames over it, and syncs the directory, so that the name survives as well. */
 export async function writeDurably(path: string, data: string | Uint8Array, mode: number): Promise<void> {
@@ -33,11 +34,7 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-export function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

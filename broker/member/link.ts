@@ -2,6 +2,7 @@
 
 import type { NatsConnection, Status } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
+import { messageOf } from '#lib/errors';
 import type { Authenticator } from './credentials.ts';
 import type { Membership } from './membership.ts';
 import { FOREVER, pause } from './wake.ts';
@@ -43,7 +44,7 @@ export async function keepLinked(
       await serve(connection, signal, { events, backOff });
       if (!signal.aborted) events.onDown('the connection was closed');
     } catch (error) {
-      if (!signal.aborted) events.onDown(error instanceof Error ? error.message : String(error));
+      if (!signal.aborted) events.onDown(messageOf(error));
     }
     if (!signal.aborted) await pause(backOff.next(), signal);
   }

@@ -2,6 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '#lib/errors';
 import { parseCreds } from '#lib/nats';
 import * as v from 'valibot';
 import type { Root } from '../trust/authority.ts';
@@ -102,7 +103,7 @@ export async function loadMembership(secrets: string): Promise<OpenMembership> {
       credentials,
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(
       `Cannot open the membership in "${secrets}": ${reason}. Restore the directory, or leave and join again`,
       { cause: error },

@@ -9,6 +9,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { messageOf } from '#lib/errors';
 import { readIfThere, syncDirectory } from './durable.ts';
 
 /** Something kept under its subject. */
@@ -113,7 +114,7 @@ export class Store implements AsyncDisposable {
     } catch (error) {
       this.#isStale = true;
       this.#pending = [];
-      this.#report(error instanceof Error ? error.message : String(error));
+      this.#report(messageOf(error));
       this.#retry = setTimeout(() => this.#drain(), this.#options.retryMs ?? 5000).unref();
     }
   }

@@ -5,9 +5,10 @@ import type { ChildProcess } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '#lib/errors';
 import { Sparing } from '#lib/log';
 import type { Log } from '#lib/log';
-import { codeOf, readIfThere, writeWhole } from './files.ts';
+import { readIfThere, writeWhole } from './files.ts';
 
 export interface ChildOptions {
   readonly program: string;

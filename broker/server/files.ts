@@ -1,6 +1,7 @@
 // The broker's files: whole or not there, and for its owner only.
 
 import { mkdir, readdir } from 'node:fs/promises';
+import { codeOf } from '#lib/errors';
 import * as durable from '../member/durable.ts';
 
 /** Replaces a file; readers see the old contents or the new, also after a power cut. Mode 0600. */
@@ -23,12 +24,7 @@ export async function namesIn(path: string): Promise<string[]> {
   try {
     return (await readdir(path)).sort();
   } catch (error) {
-    if (durable.isErrno(error, 'ENOENT')) return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   }
-}
-
-/** What the operating system calls the failure: `ENOENT`, `EADDRINUSE`, … */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,6 +1,7 @@
 // Runs a broker: nats-server as a child and the membership agent, over one data directory.
 
 import { createServer } from 'node:net';
+import { codeOf, messageOf } from '#lib/errors';
 import { runCommand } from '#lib/linux';
 import type { Run } from '#lib/linux';
 import type { Log } from '#lib/log';
@@ -27,7 +28,6 @@ import {
   writeDescription,
 } from './data-directory.ts';
 import type { Description, Paths } from './data-directory.ts';
-import { codeOf } from './files.ts';
 import { lockDataDirectory } from './lock.ts';
 import { checkConfiguration, checkProgram } from './program.ts';
 
@@ -162,7 +162,7 @@ async function refuseTakenPort({ host, port }: Description): Promise<void> {
       EADDRNOTAVAIL: `"${host}" is not an address of this host`,
       EAFNOSUPPORT: `this host has no addresses like "${host}"`,
     };
-    const reason = reasons[codeOf(cause) ?? ''] ?? (cause instanceof Error ? cause.message : String(cause));
+    const reason = reasons[codeOf(cause) ?? ''] ?? messageOf(cause);
     const next = 'Choose another with --port or --listen';
     throw new Error(`Cannot listen on port ${port}: ${reason}. ${next}`, { cause });
   }

@@ -2,6 +2,7 @@
 
 import os from 'node:os';
 import process from 'node:process';
+import { messageOf } from '#lib/errors';
 import { runVm } from './vm.ts';
 
 /** What a command may need to know of how it was started; all else is this machine's business. */
@@ -21,7 +22,7 @@ export async function runCommandInVm(argv: readonly string[]): Promise<void> {
     process.exitCode = await runVm({ ...command, ...chosen(), stdout, stderr, signal });
   } catch (error) {
     process.exitCode = signal.aborted ? Number(signal.reason) : FAILED;
-    if (!signal.aborted) process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    if (!signal.aborted) process.stderr.write(`${messageOf(error)}\n`);
   }
 }
 

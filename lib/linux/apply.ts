@@ -1,5 +1,6 @@
 // Makes a kernel hold a wanted state: read, diff once, change in few batches, carry on after a failure.
 
+import { messageOf } from '#lib/errors';
 import type { Changes } from './changes.ts';
 import type { RememberedSysctls } from './diff-rest.ts';
 import { diffState, hasChanges } from './diff-state.ts';
@@ -126,7 +127,7 @@ async function write(
     await rememberSysctls(path, to);
     return undefined;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { what: `remember sysctls in "${path}", so none is changed`, reason };
   }
 }

@@ -1,5 +1,6 @@
 // Runs the steps of a script, one process each, carrying on after what fails.
 
+import { messageOf } from '#lib/errors';
 import type { NftChange, SysctlChange } from './changes.ts';
 import { fingerprint } from './fingerprint.ts';
 import { parseTable, sealName } from './parse-nft.ts';
@@ -67,7 +68,7 @@ async function attempt(what: string, act: () => Promise<void>): Promise<Failure[
     await act();
     return [];
   } catch (error) {
-    return [{ what, reason: error instanceof Error ? error.message : String(error) }];
+    return [{ what, reason: messageOf(error) }];
   }
 }
 
@@ -86,7 +87,7 @@ async function batch(
     const failed = error instanceof CommandError ? failedLines(error.stderr, lines) : [];
     if (failed.length > 0)
       return failed.flatMap(({ line, ...failure }) => (isPardoned(line, failure) ? [] : failure));
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return [{ what: tool.join(' '), reason }];
   }
 }
@@ -144,8 +145,7 @@ async function setSysctls(run: Run, changes: readonly SysctlChange[]): Promise<F
     return [];
   } catch (error) {
     const stderr = error instanceof CommandError ? error.stderr.trim() : '';
-    const reasons =
-      stderr === '' ? [error instanceof Error ? error.message : String(error)] : stderr.split('\n');
+    const reasons = stderr === '' ? [messageOf(error)] : stderr.split('\n');
     return reasons.map((reason) => ({ what: 'sysctl', reason }));
   }
 }

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { codeOf } from '#lib/errors';
 
 /** One program to run. */
 export interface Command {
@@ -31,7 +32,7 @@ export class CommandError extends Error {
     this.argv = command.argv;
     this.exitCode = end.exitCode;
     this.stderr = end.stderr;
-    this.isMissing = isErrno(end.cause, 'ENOENT');
+    this.isMissing = codeOf(end.cause) === 'ENOENT';
   }
 }
 
@@ -121,15 +122,11 @@ function collect(
 }
 
 function reasonOf(end: Ending, signal: NodeJS.Signals | null): string {
-  if (isErrno(end.cause, 'ENOENT')) return 'it is not installed, or not on the PATH';
+  if (codeOf(end.cause) === 'ENOENT') return 'it is not installed, or not on the PATH';
   if (end.cause instanceof Error) return end.cause.message;
   const said = end.stderr.trim().slice(0, 2000);
   const how = signal === null ? `exit status ${end.exitCode}` : `ended by ${signal}`;
   return said === '' ? how : `${how}: ${said}`;
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function shortArgv(argv: readonly string[]): string {

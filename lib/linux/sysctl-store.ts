@@ -2,6 +2,7 @@
 
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { codeOf } from '#lib/errors';
 import type { Changes } from './changes.ts';
 import type { RememberedSysctls } from './diff-rest.ts';
 import { isItem } from './json.ts';
@@ -26,7 +27,7 @@ export async function recallSysctls(path: string): Promise<SysctlMemory> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { remembered: {} };
+    if (codeOf(error) === 'ENOENT') return { remembered: {} };
     return { remembered: {}, problem: `it cannot be read (${String(error)})` };
   }
   const remembered = parseMemory(text);

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import process from 'node:process';
+import { messageOf } from '#lib/errors';
 
 /** Why something is not so, for people. */
 export type Reason = string;
@@ -80,7 +81,7 @@ async function respond(
   response: ServerResponse,
 ): Promise<void> {
   const { status, type, body } = await answer(options, request).catch((error: unknown) =>
-    text(500, `Cannot answer: ${error instanceof Error ? error.message : String(error)}\n`),
+    text(500, `Cannot answer: ${messageOf(error)}\n`),
   );
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
   response.end(request.method === 'HEAD' ? undefined : body);

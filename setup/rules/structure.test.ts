@@ -38,7 +38,7 @@ const LIB = 'lib/*';
 const ARROWS: Readonly<Record<string, { readonly may: readonly string[]; readonly why: string }>> = {
   'lib/constants': { may: ['lib/ip'], why: 'constants stand below everything' },
   'lib/linux': {
-    may: ['lib/ip', 'lib/constants'],
+    may: ['lib/ip', 'lib/constants', 'lib/errors'],
     why: 'an executor knows the kernel, not what it is used for',
   },
   'lib/wireguard': {
@@ -50,6 +50,7 @@ const ARROWS: Readonly<Record<string, { readonly may: readonly string[]; readonl
     may: ['lib/ip', 'lib/constants', 'lib/wireguard'],
     why: 'it carries questions and answers, and knows neither fleet nor verdict',
   },
+  'lib/metrics': { may: ['lib/errors'], why: 'it serves what it is given' },
   'lib/nats': { may: [], why: 'it speaks a protocol and knows no records' },
   topology: { may: [LIB], why: 'the middle is pure: it must not see the broker, a directory or a daemon' },
   broker: { may: [LIB], why: 'records are verified without knowing what is made of them' },
