@@ -3,8 +3,8 @@
 
 import type { NexthopGroup } from '#lib/linux';
 import type { Device } from '#lib/wireguard';
-import { clusterGroup, slotOf, slotOfNexthop, tunnelId } from '#topology';
-import type { Fleet, TunnelId } from '#topology';
+import { clusterGroup, mtuOfNexthop, slotOf, slotOfNexthop, tunnelId } from '#topology';
+import type { Fleet, Health, TunnelId } from '#topology';
 
 /** What of the kernel's state tells which tunnels carry packets. */
 export interface Remains {
@@ -14,22 +14,35 @@ export interface Remains {
 }
 
 /**
- * Members of the groups that stand: they answered when they were put there, and carry packets now. A daemon that starts
- * begins with them as up, so its restart moves nothing; what does not answer any more leaves as it always does. A far end
- * that has shown another key since has answered nobody.
+ * Members of the groups that stand: they answered when they were put there, and carry packets now, as large ones as is said
+ * there. A daemon that starts begins with them as up, so its restart moves nothing; what does not answer any more leaves as
+ * it always does. A far end that has shown another key since has answered nobody.
  */
-export function provenTunnels({ remotes }: Fleet, { groups, devices }: Remains): ReadonlySet<TunnelId> {
+export function provenTunnels(
+  { remotes }: Fleet,
+  { groups, devices }: Remains,
+): Required<Pick<Health, 'healthy' | 'room'>> {
   const peers =
     devices && new Set(devices.flatMap((device) => device.peers.map(({ publicKey }) => publicKey)));
-  const slots = new Map(groups.map((group) => [group.id, new Set(group.members.map(slotOfNexthop))]));
-  const proven = remotes.flatMap(({ id, index, gateways }) => {
-    const holds = (slot: number): boolean =>
-      ([4, 6] as const).some((family) => slots.get(clusterGroup(family, index))?.has(slot));
-    return gateways.flatMap(({ ordinal, keys }) =>
-      [...keys.entries()]
-        .filter(([lane, key]) => holds(slotOf(ordinal, lane)) && peers?.has(key) !== false)
-        .map(([lane]) => tunnelId(id, ordinal, lane)),
-    );
-  });
-  return new Set(proven);
+  const bySlot = new Map(groups.map(({ id, members }) => [id, roomBySlot(members)]));
+  const healthy = new Set<TunnelId>();
+  const room = new Map<TunnelId, number>();
+  for (const { id, index, gateways } of remotes) {
+    const held = ([4, 6] as const).flatMap((family) => bySlot.get(clusterGroup(family, index)) ?? []);
+    for (const { ordinal, keys } of gateways) {
+      for (const [lane, key] of keys.entries()) {
+        const rooms = held.flatMap((slots) => slots.get(slotOf(ordinal, lane)) ?? []);
+        if (rooms.length === 0 || peers?.has(key) === false) continue;
+        const tunnel = tunnelId(id, ordinal, lane);
+        healthy.add(tunnel);
+        const least = Math.min(...rooms);
+        if (least < Infinity) room.set(tunnel, least);
+      }
+    }
+  }
+  return { healthy, room };
+}
+
+function roomBySlot(members: readonly number[]): ReadonlyMap<number, number> {
+  return new Map(members.map((id) => [slotOfNexthop(id), mtuOfNexthop(id) ?? Infinity]));
 }

@@ -170,15 +170,16 @@ test('provenTunnels() gives the tunnels that stand in the groups of their cluste
   };
   const groups = [
     { id: clusterGroup(6, 2), members: [tunnelNexthop(6, 0), tunnelNexthop(6, 25)] },
-    { id: clusterGroup(4, 2), members: [tunnelNexthop(4, 1)] },
+    { id: clusterGroup(4, 2), members: [tunnelNexthop(4, 1, 1296)] },
     { id: clusterGroup(4, 9), members: [tunnelNexthop(4, 0)] },
   ];
   const all = ['west/0#0', 'west/0#1', 'west/3#1'] as const;
-  t.deepEqual([...provenTunnels(fleet, { groups })], [...all], 'devices that say nothing');
+  t.deepEqual([...provenTunnels(fleet, { groups }).healthy], [...all], 'devices that say nothing');
   const peer = { publicKey: KEY, hasPresharedKey: false, latestHandshake: 0, received: 0, sent: 0 };
   const devices = [{ peers: [{ ...peer, allowedIps: [], keepalive: 0 }] }];
-  t.deepEqual([...provenTunnels(fleet, { groups, devices })], [...all]);
-  t.deepEqual([...provenTunnels(fleet, { groups, devices: [{ peers: [] }] })], [], 'other keys');
+  t.deepEqual([...provenTunnels(fleet, { groups, devices }).healthy], [...all]);
+  t.deepEqual([...provenTunnels(fleet, { groups, devices: [{ peers: [] }] }).healthy], [], 'other keys');
+  t.deepEqual([...provenTunnels(fleet, { groups }).room], [['west/0#1', 1296]]);
 });
 
 const FINE: Standing = {

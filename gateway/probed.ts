@@ -9,7 +9,7 @@ import type { Family } from '#lib/ip';
 import type { Ends } from '#lib/probe';
 import type { PrivateKey } from '#lib/wireguard';
 import { clusterOf, gatewayOf, laneOf } from '#topology';
-import type { Fleet, LinkPlan, TunnelPlan } from '#topology';
+import type { Fleet, Health, LinkPlan, TunnelPlan } from '#topology';
 
 /** Neighbour of links to own gateways, which stand in for each other. */
 export const SIBLINGS = 'siblings';
@@ -30,12 +30,15 @@ export interface TunnelFacts {
   readonly keys: readonly PrivateKey[];
   readonly mtu: number;
   readonly isProven: boolean;
+  /** Largest packets that tunnels are known to carry. */
+  readonly room?: Health['room'] | undefined;
 }
 
 /** None while there is no key for its lane: it stays silent until there is. */
-export function tunnelPath(tunnel: TunnelPlan, { keys, mtu, isProven }: TunnelFacts): ProbedPath[] {
+export function tunnelPath(tunnel: TunnelPlan, { keys, mtu, isProven, room }: TunnelFacts): ProbedPath[] {
   const { id, peer, local, remote } = tunnel;
   const own = keys[laneOf(id)];
+  const size = room?.get(id);
   if (own === undefined) return [];
   const ends = local.flatMap((address, at): Ends[] => {
     const far = remote[at];
@@ -49,6 +52,7 @@ export function tunnelPath(tunnel: TunnelPlan, { keys, mtu, isProven }: TunnelFa
         far: farOf(tunnel, keys),
         ceiling: mtu,
         isProven,
+        ...(size === undefined ? {} : { size }),
         isTunnel: true,
       },
       peer: { id, ends, secret: { own, peer } },

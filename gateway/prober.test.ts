@@ -63,6 +63,8 @@ function prober(t: ExecutionContext, options: Partial<ProberOptions> = {}): Prob
   return made;
 }
 
+const NOTHING_KNOWN = { healthy: new Set<TunnelId>() };
+
 /** A far end, by hand: what it answers, and what it has heard. */
 interface FarEnd {
   /** What it says of itself. */
@@ -129,7 +131,7 @@ test('Prober finds that a tunnel answers, that it no longer does, and kicks it',
   const far = await farEnd(t, 3, 2);
   const own = prober(t, { changed, kick: (tunnels) => void kicked.push(...tunnels) });
   const path = tunnel('west/0#0', 3, 2);
-  own.watch(watched({ tunnels: [path] }), new Set());
+  own.watch(watched({ tunnels: [path] }), NOTHING_KNOWN);
   t.true(isHealthy(own)());
   await until(t, 'up', isHealthy(own, 'west/0#0'));
   far.mute = true;
@@ -147,7 +149,7 @@ test('Prober takes a far kernel that refuses for a path that works, and its daem
   const { told, changed } = story();
   const far = await farEnd(t, 8, 2);
   const own = prober(t, { changed });
-  own.watch(watched({ tunnels: [tunnel('west/0#0', 8, 2)] }), new Set());
+  own.watch(watched({ tunnels: [tunnel('west/0#0', 8, 2)] }), NOTHING_KNOWN);
   await until(t, 'up', isHealthy(own, 'west/0#0'));
   const isRefused = (): boolean => own.report('west/0#0')?.refusedSince !== undefined;
   far.close();
@@ -172,7 +174,7 @@ test('Prober knows nothing of a tunnel that leads to another peer or address now
   ] as const) {
     let keys = [NEAR];
     const own = prober(t, { keys: () => keys, changed: () => t.fail() });
-    const proven = new Set<TunnelId>(['west/0#0']);
+    const proven = { healthy: new Set<TunnelId>(['west/0#0']) };
     own.watch(watched({ tunnels: [first] }), proven);
     t.false(own.renew([{ ...first }]));
     keys = [key];
@@ -191,13 +193,17 @@ test('Prober knows nothing of a tunnel that leads to another peer or address now
 test('Prober believes what was proven before, until it has asked, also when the MTU is another', async (t) => {
   const own = prober(t, { changed: () => t.fail() });
   const path = tunnel('west/0#0', 5, 2);
-  own.watch(watched({ tunnels: [path], mtu: 1420 }), new Set(['west/0#0', 'west/1#0']));
+  own.watch(watched({ tunnels: [path], mtu: 1420 }), {
+    healthy: new Set(['west/0#0', 'west/1#0']),
+    room: new Map([['west/0#0', 1296]]),
+  });
+  t.deepEqual([...(own.health().room ?? [])], [['west/0#0', 1296]]);
   t.true(isHealthy(own, 'west/0#0')());
-  own.watch(watched({ tunnels: [path], mtu: 1400 }), new Set());
+  own.watch(watched({ tunnels: [path], mtu: 1400 }), NOTHING_KNOWN);
   t.true(isHealthy(own, 'west/0#0')());
-  own.watch(watched({}), new Set());
+  own.watch(watched({}), NOTHING_KNOWN);
   t.true(isHealthy(own)());
-  own.watch(watched({ tunnels: [path] }), new Set());
+  own.watch(watched({ tunnels: [path] }), NOTHING_KNOWN);
   t.true(isHealthy(own)(), 'it begins anew');
   await delay(0);
 });
@@ -208,7 +214,7 @@ for (const [at, flag] of (['draining', 'impaired'] as const).entries()) {
     const [far, other] = await Promise.all([farEnd(t, net, 2), farEnd(t, net, 3)]);
     const own = prober(t, { kick: () => {} });
     const tunnels = [tunnel('west/0#0', net, 2), tunnel('west/1#0', net, 3)];
-    own.watch(watched({ tunnels }), new Set());
+    own.watch(watched({ tunnels }), NOTHING_KNOWN);
     own.traffic(new Set(['west']));
     await until(t, 'both', isHealthy(own, 'west/0#0', 'west/1#0'));
     far.says = { ...far.says, [flag]: true };
@@ -227,7 +233,7 @@ test('Prober.rest() tells far ends at once, and keeps own packets off what rests
   const [far, spare] = await Promise.all([farEnd(t, 12, 2), farEnd(t, 12, 3)]);
   const own = prober(t, { now: () => frozen ?? performance.now() });
   const tunnels = [tunnel('west/0#0', 12, 2), tunnel('west/0#1', 12, 3)];
-  own.watch(watched({ tunnels }), new Set());
+  own.watch(watched({ tunnels }), NOTHING_KNOWN);
   await until(t, 'up', isHealthy(own, 'west/0#0', 'west/0#1'));
   // Nothing is due any more: what is asked from here on is asked because of a word.
   frozen = performance.now();
@@ -253,9 +259,9 @@ test('Prober tells siblings which clusters it reaches, and hears it from them', 
   const far = await farEnd(t, 13, 2);
   const [one, other] = [prober(t, { kick: () => {} }), prober(t)];
   const tunnels = [tunnel('west/0#0', 13, 2)];
-  one.watch(watched({ tunnels, links: [link('gw-1', 13, [1, 4], 1)] }), new Set());
+  one.watch(watched({ tunnels, links: [link('gw-1', 13, [1, 4], 1)] }), NOTHING_KNOWN);
   t.is(other.health().gateways, undefined, 'there are none');
-  other.watch(watched({ links: [link('gw-0', 13, [4, 1], 0)] }), new Set());
+  other.watch(watched({ links: [link('gw-0', 13, [4, 1], 0)] }), NOTHING_KNOWN);
   const reach = (): string => [...(other.health().gateways?.get(0) ?? ['unknown'])].join();
   await until(t, 'west', () => reach() === '2');
   t.deepEqual(one.health().gateways, new Map([[1, new Set()]]));
@@ -271,9 +277,9 @@ test('Prober does not offer own nodes a cluster whose gateways get nothing throu
   const [far, other] = await Promise.all([farEnd(t, 30, 2), farEnd(t, 30, 3)]);
   const [own, sibling] = [prober(t), prober(t)];
   const tunnels = [tunnel('west/0#0', 30, 2), tunnel('west/1#0', 30, 3)];
-  own.watch(watched({ tunnels, links: [link('gw-1', 30, [1, 4], 1)] }), new Set());
+  own.watch(watched({ tunnels, links: [link('gw-1', 30, [1, 4], 1)] }), NOTHING_KNOWN);
   own.traffic(new Set(['west']));
-  sibling.watch(watched({ links: [link('gw-0', 30, [4, 1], 0)] }), new Set());
+  sibling.watch(watched({ links: [link('gw-0', 30, [4, 1], 0)] }), NOTHING_KNOWN);
   const offers = (reach: string) => () =>
     [...(sibling.health().gateways?.get(0) ?? ['unknown'])].join() === reach;
   await until(t, 'both', isHealthy(own, 'west/0#0', 'west/1#0'));
@@ -292,7 +298,7 @@ test('Prober counts on siblings that nobody has asked, and not on one that stays
   const sibling = await farEnd(t, 14, 2);
   sibling.mute = true;
   const own = prober(t);
-  own.watch(watched({ links: [link('gw-1', 14, [1, 2], 1)] }), new Set());
+  own.watch(watched({ links: [link('gw-1', 14, [1, 2], 1)] }), NOTHING_KNOWN);
   t.is(own.health().gateways, undefined);
   await until(t, 'known to be silent', () => own.health().gateways?.size === 0);
 });
@@ -302,7 +308,7 @@ test('Prober says that it is impaired once it loses a worker that it has reached
   never.mute = true;
   const own = prober(t);
   const links = [link('worker-1', 15, [1, 3]), link('worker-2', 15, [1, 4])];
-  own.watch(watched({ tunnels: [tunnel('west/0#0', 15, 2)], links }), new Set());
+  own.watch(watched({ tunnels: [tunnel('west/0#0', 15, 2)], links }), NOTHING_KNOWN);
   own.traffic(new Set(['west']));
   const says = (): boolean => far.asked.at(-1)?.flags.impaired === true;
   await until(t, 'up', () => own.report('node worker-1')?.state === 'up');
@@ -314,7 +320,7 @@ test('Prober says that it is impaired once it loses a worker that it has reached
   await until(t, 'whole', () => !says());
   worker.mute = true;
   await until(t, 'impaired again', says);
-  own.watch(watched({ tunnels: [tunnel('west/0#0', 15, 2)], links: [] }), new Set());
+  own.watch(watched({ tunnels: [tunnel('west/0#0', 15, 2)], links: [] }), NOTHING_KNOWN);
   await until(t, 'a worker that is taken away', () => !says());
 });
 
@@ -331,11 +337,11 @@ for (const [at, [room, size]] of (
     far.room = room;
     let changes = 0;
     const own = prober(t, { changed: () => (changes += 1) });
-    own.watch(watched({ tunnels: [tunnel('west/0#0', net, 2)], mtu: 1420 }), new Set());
+    own.watch(watched({ tunnels: [tunnel('west/0#0', net, 2)], mtu: 1420 }), NOTHING_KNOWN);
     const found = (): boolean => own.health().room?.get('west/0#0') === size;
     await until(t, 'found', found);
     t.true(changes > 1, 'and says so');
-    own.watch(watched({ tunnels: [] }), new Set());
+    own.watch(watched({ tunnels: [] }), NOTHING_KNOWN);
     t.is(own.health().room, undefined);
   });
 }

@@ -98,10 +98,10 @@ export class Prober implements Disposable {
   }
 
   /**
-   * Watches exactly this. What is known of paths that stay is kept; new ones among `proven` begin as up, but for those
-   * that had another far end before.
+   * Watches exactly this. What is known of paths that stay is kept; new ones that `proven` has as healthy begin as up, but
+   * for those that had another far end before.
    */
-  watch({ tunnels, links, fleet, mtu }: Watched, proven: ReadonlySet<TunnelId>): void {
+  watch({ tunnels, links, fleet, mtu }: Watched, proven: Pick<Health, 'healthy' | 'room'>): void {
     const keys = this.#options.keys();
     // Most passes change nothing here, and thousands of paths take a while to look through.
     const lists = [tunnels, links, fleet.remotes, keys, [mtu]];
@@ -111,9 +111,10 @@ export class Prober implements Disposable {
     this.renew(tunnels);
     // One that is measured anew, because its device's MTU is another one, carries packets all the while.
     const isProven = (id: TunnelId): boolean =>
-      before.has(id) ? this.#fars.has(id) && this.#paths.isUp(id) : proven.has(id);
+      before.has(id) ? this.#fars.has(id) && this.#paths.isUp(id) : proven.healthy.has(id);
+    const facts = { keys, mtu, room: proven.room };
     const paths = [
-      ...tunnels.flatMap((tunnel) => tunnelPath(tunnel, { keys, mtu, isProven: isProven(tunnel.id) })),
+      ...tunnels.flatMap((tunnel) => tunnelPath(tunnel, { ...facts, isProven: isProven(tunnel.id) })),
       ...links.map(linkPath),
     ];
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]));
@@ -122,6 +123,7 @@ export class Prober implements Disposable {
     for (const id of this.#fars.keys()) if (!this.#tunnels.has(id)) this.#lose(id);
     for (const id of this.#lost) if (!this.#links.has(id)) this.#lost.delete(id);
     for (const tunnel of tunnels) this.#fars.set(tunnel.id, farOf(tunnel, keys));
+    for (const [id, size] of proven.room ?? []) if (!this.#room.has(id)) this.#room.set(id, size);
     this.#forget();
     const behind = gatewaysBehind(tunnels, fleet);
     this.#gateways = new Map(behind.map((gateway) => [gateway.spec.id, gateway.tunnels]));

@@ -17,7 +17,7 @@ export type { HealthText } from './health.ts';
 export type { DevicePlan, HostPlan, LinkPlan, TunnelPlan } from './host-plan.ts';
 export { mapTree } from './map.ts';
 export type { Tree } from './map.ts';
-export { clusterGroup, slotOf, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
+export { clusterGroup, mtuOfNexthop, slotOf, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
 export { createPlanner, plan } from './planner.ts';
 export type { Planner } from './planner.ts';
 export { responderAddress } from './probed.ts';

@@ -13,10 +13,12 @@ export type Slot = number;
 /** MTUs above this one share their objects; no two of them are known to meet. */
 const LARGEST = 9240;
 const SLOTS = 64;
+/** Where tunnels begin whose routes have an MTU of their own. */
+const WITH_MTU = 10_048;
 
 /** @param mtu that of the routes by it, a multiple of 16; absent: they have the device's */
 export function tunnelNexthop(family: Family, slot: Slot, mtu?: number): number {
-  return idOf(family, slot + (mtu === undefined ? 0 : 10_048 + SLOTS * Math.floor(bounded(mtu) / 16)));
+  return idOf(family, slot + (mtu === undefined ? 0 : WITH_MTU + SLOTS * Math.floor(bounded(mtu) / 16)));
 }
 
 export function slotOf(ordinal: number, lane: number): Slot {
@@ -26,6 +28,12 @@ export function slotOf(ordinal: number, lane: number): Slot {
 /** The interface that a {@link tunnelNexthop} leads into. */
 export function slotOfNexthop(id: number): Slot {
   return ((id - NEXTHOP_BASE) % FAMILY_IDS) % SLOTS;
+}
+
+/** The MTU of the routes by a {@link tunnelNexthop}; undefined: that of the device. */
+export function mtuOfNexthop(id: number): number | undefined {
+  const offset = (id - NEXTHOP_BASE) % FAMILY_IDS;
+  return offset < WITH_MTU ? undefined : 16 * Math.floor((offset - WITH_MTU) / SLOTS);
 }
 
 /** By the device between gateways. */

@@ -26,7 +26,7 @@ import {
   tunnelsTable,
 } from './mod.ts';
 import type { Tree } from './mod.ts';
-import { siblingNexthop, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
+import { mtuOfNexthop, siblingNexthop, slotOfNexthop, tunnelNexthop } from './nexthops.ts';
 import { isGateway } from './standpoint.ts';
 
 // ---- a small world -----------------------------------------------------------------------------------------------
@@ -447,14 +447,15 @@ test('plan() leads routes of different MTUs by different nexthop objects', (t) =
   });
 });
 
-test('slotOfNexthop() finds the interface of a tunnel again, whatever the MTU of its routes', (t) => {
+test('slotOfNexthop() and mtuOfNexthop() find again what a tunnel’s nexthop was made of', (t) => {
   const slot = fc.nat(63);
   const mtu = fc.option(
-    fc.nat(4095).map((each) => each * 16),
+    fc.nat(577).map((each) => each * 16),
     { nil: undefined },
   );
   const back = fc.property(fc.constantFrom(4 as const, 6 as const), slot, mtu, (family, from, size) => {
-    t.is(slotOfNexthop(tunnelNexthop(family, from, size)), from);
+    const id = tunnelNexthop(family, from, size);
+    t.deepEqual([slotOfNexthop(id), mtuOfNexthop(id)], [from, size]);
   });
   fc.assert(back, { seed: 73 });
 });
