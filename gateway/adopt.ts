@@ -4,7 +4,7 @@
 import type { NexthopGroup } from '#lib/linux';
 import type { Device } from '#lib/wireguard';
 import { clusterGroup, mtuOfNexthop, slotOf, slotOfNexthop, tunnelId } from '#topology';
-import type { Fleet, Health, TunnelId } from '#topology';
+import type { Fleet, Health } from '#topology';
 
 /** What of the kernel's state tells which tunnels carry packets. */
 export interface Remains {
@@ -25,24 +25,24 @@ export function provenTunnels(
   const peers =
     devices && new Set(devices.flatMap((device) => device.peers.map(({ publicKey }) => publicKey)));
   const bySlot = new Map(groups.map(({ id, members }) => [id, roomBySlot(members)]));
-  const healthy = new Set<TunnelId>();
-  const room = new Map<TunnelId, number>();
-  for (const { id, index, gateways } of remotes) {
+  const proven = remotes.flatMap(({ id, index, gateways }) => {
     const held = ([4, 6] as const).flatMap((family) => bySlot.get(clusterGroup(family, index)) ?? []);
-    for (const { ordinal, keys } of gateways) {
-      for (const [lane, key] of keys.entries()) {
+    return gateways.flatMap(({ ordinal, keys }) =>
+      [...keys.entries()].flatMap(([lane, key]) => {
         const rooms = held.flatMap((slots) => slots.get(slotOf(ordinal, lane)) ?? []);
-        if (rooms.length === 0 || peers?.has(key) === false) continue;
-        const tunnel = tunnelId(id, ordinal, lane);
-        healthy.add(tunnel);
-        const least = Math.min(...rooms);
-        if (least < Infinity) room.set(tunnel, least);
-      }
-    }
-  }
-  return { healthy, room };
+        if (rooms.length === 0 || peers?.has(key) === false) return [];
+        return [{ id: tunnelId(id, ordinal, lane), room: Math.min(...rooms) }];
+      }),
+    );
+  });
+  const measured = proven.filter(({ room }) => room < Infinity);
+  return {
+    healthy: new Set(proven.map(({ id }) => id)),
+    room: new Map(measured.map(({ id, room }) => [id, room])),
+  };
 }
 
+/** Largest packets by the slot of a tunnel; Infinity where its device decides. */
 function roomBySlot(members: readonly number[]): ReadonlyMap<number, number> {
   return new Map(members.map((id) => [slotOfNexthop(id), mtuOfNexthop(id) ?? Infinity]));
 }
