@@ -118,6 +118,30 @@ test('HostKeeper takes a kicked peer out, puts it back, and leaves alone one tha
   t.is(kernel.take(), '');
 });
 
+test('HostKeeper kicks all devices at once: one that hangs holds up none', async (t) => {
+  const state = await mkdtemp(join(tmpdir(), 'isthmus-keeper-'));
+  t.teardown(() => rm(state, { recursive: true, force: true }));
+  const kernel = new Kernel();
+  const started: string[] = [];
+  const { promise: all, resolve } = Promise.withResolvers<void>();
+  const run: Run = async (command) => {
+    const { argv } = command;
+    if (argv.at(-1) !== 'remove') return await kernel.run(command);
+    started.push(argv[2] ?? '');
+    if (started.length === 2) resolve();
+    await all;
+    return '';
+  };
+  const own = new HostKeeper({ run, stateDir: state, wireguard: 'kernel' });
+  const { devices, ...rest } = plan([{ ...PEER, endpoint }]);
+  const names = ['ist00', 'ist01'];
+  await own.hold({ ...rest, devices: names.flatMap((name) => devices.map((one) => ({ ...one, name }))) }, [
+    OWN,
+  ]);
+  await own.kick(names.map((device) => ({ device, peer: PEER.publicKey })));
+  t.deepEqual(started, names);
+});
+
 test('HostKeeper tries again what is incomplete, ever more slowly', async (t) => {
   const { keeper: own, clock } = await keeper(t);
   const { devices, ...rest } = plan([]);

@@ -26,7 +26,7 @@ const RESTLESS_MS = 5000;
 /** Milliseconds that a due look waits for changes: these are what packets wait for. */
 const PATIENCE_MS = 1000;
 
-/** Milliseconds that a device gets to end sessions: one that hangs must not keep packets from another way. */
+/** Milliseconds that devices get to end sessions, all at once: those that hang must not keep packets from another way. */
 const KICK_MS = 1000;
 
 /** One peer of one device. */
@@ -81,19 +81,8 @@ export class HostKeeper {
    * once. A peer without an endpoint of its own is left alone: where it is, is known from its packets only.
    */
   async kick(peers: readonly DevicePeer[]): Promise<void> {
-    for (const [device, all] of Map.groupBy(peers, (one) => one.device)) {
-      const config = this.#held?.applied.devices.find(({ name }) => name === device);
-      const dialled = new Set(
-        config?.peers.flatMap(({ endpoint, publicKey }) => (endpoint === undefined ? [] : [publicKey])),
-      );
-      const going = new Set(all.map(({ peer }) => peer).filter((peer) => dialled.has(peer)));
-      if (going.size === 0) continue;
-      this.#forget(device, going);
-      const removals = [...going].flatMap((peer) => ['peer', peer, 'remove']);
-      // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
-      const argv = ['wg', 'set', device, ...removals] as const;
-      await this.#options.run({ argv, timeoutMs: KICK_MS }).catch(() => undefined);
-    }
+    const byDevice = [...Map.groupBy(peers, (one) => one.device)];
+    await Promise.all(byDevice.map(([device, all]) => this.#end(device, all)));
   }
 
   /** As {@link applyPlan}, whose errors it throws. */
@@ -140,6 +129,20 @@ export class HostKeeper {
       this.#lookAt = 0;
       throw error;
     }
+  }
+
+  async #end(device: string, peers: readonly DevicePeer[]): Promise<void> {
+    const config = this.#held?.applied.devices.find(({ name }) => name === device);
+    const dialled = new Set(
+      config?.peers.flatMap(({ endpoint, publicKey }) => (endpoint === undefined ? [] : [publicKey])),
+    );
+    const going = new Set(peers.map(({ peer }) => peer).filter((peer) => dialled.has(peer)));
+    if (going.size === 0) return;
+    this.#forget(device, going);
+    const removals = [...going].flatMap((peer) => ['peer', peer, 'remove']);
+    // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
+    const argv = ['wg', 'set', device, ...removals] as const;
+    await this.#options.run({ argv, timeoutMs: KICK_MS }).catch(() => undefined);
   }
 
   /** The device no longer holds these peers. */
