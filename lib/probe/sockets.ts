@@ -76,7 +76,7 @@ export class ProbeSockets {
   }
 
   #open(address: string, place: Place, now: number): void {
-    const socket = openProbeSocket(address, this.#onArrival);
+    const socket = newSocket(address, this.#onArrival);
     Object.assign(place, { socket, retryAt: now + RETRY_MS });
     socket.on('error', ({ message }) => {
       if (this.#places.get(address) !== place || place.socket !== socket) return;
@@ -91,18 +91,11 @@ export class ProbeSockets {
 }
 
 /** The caller binds it. */
-export function openProbeSocket(local: string, onArrival: OnArrival): Socket {
+function newSocket(local: string, onArrival: OnArrival): Socket {
   const type = isIP(local) === 4 ? 'udp4' : 'udp6';
-  const socket = createSocket({ type, reuseAddr: true, recvBufferSize: RECEIVE_BYTES, lookup });
-  let isConnected = false;
-  socket.once('connect', () => {
-    isConnected = true;
-  });
+  const socket = createSocket({ type, recvBufferSize: RECEIVE_BYTES, lookup });
   socket.on('message', (bytes, { address: from, port }) => {
-    const reply = (answer: Buffer): void => {
-      if (isConnected) socket.send(answer, () => {});
-      else socket.send(answer, port, from, () => {});
-    };
+    const reply = (answer: Buffer): void => socket.send(answer, port, from, () => {});
     onArrival({ bytes, local, from, port, reply });
   });
   return socket;
