@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
+import { signal } from '../destroy.ts';
 
 /** It waits for the end of its input, which comes with the end of this process; a shell, because that is smaller than a Node. */
 const SCRIPT = 'cat >/dev/null; exec "$0" "$1" down "$2"';
@@ -19,7 +20,7 @@ export function guard(lab: string): AsyncDisposable {
   closed.catch(() => {});
   return {
     [Symbol.asyncDispose]: async () => {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      if (child.pid !== undefined) signal(-child.pid, 'SIGKILL');
       await closed;
     },
   };
