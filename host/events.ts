@@ -18,6 +18,9 @@ export interface EventsOptions {
 /** Upper bounds in seconds: the promise is half of one. */
 const SECONDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 5, 10];
 
+/** Changes that wait at most: a host whose kernel takes no plan may see paths come and go for days. */
+const MOST = 1000;
+
 /** Verdicts wait here until the kernel has them: nobody is told before packets go another way. */
 export class Events {
   readonly #options: EventsOptions;
@@ -45,12 +48,12 @@ export class Events {
   }
 
   add(changes: readonly Change[]): void {
-    this.#new.push(...changes);
+    this.#new = [...this.#new, ...changes].slice(-MOST);
   }
 
   /** A plan begins from what is known now. What is added later waits for the next one. */
   heed(): void {
-    this.#planned.push(...this.#new);
+    this.#planned = [...this.#planned, ...this.#new].slice(-MOST);
     this.#new = [];
   }
 

@@ -243,4 +243,10 @@ test('Events tells nothing before the kernel has it, and then how long it took',
   events.heed();
   events.tell(9000);
   t.is(lines.length, 4, 'what came while the plan was on its way');
+  for (let pass = 0; pass < 3; pass += 1) {
+    for (let count = 0; count < 700; count += 1) events.add([down]);
+    events.heed();
+  }
+  events.tell(9000);
+  t.is(lines.length, 1004, 'a host that is not told for long remembers the last of them');
 });

@@ -23,7 +23,7 @@ export interface Way extends Ends {
   readonly inward: Buffer;
 }
 
-/** Own nonces that a far end may show to prove that it speaks now: at the fastest pace those of the last two seconds. */
+/** Own nonces that a far end may show to prove that it speaks now: at the fastest pace those of more than a second. */
 const RECENT = 32;
 /** Milliseconds after which a far end that proves nothing is taken for a new one: its process may be. */
 const STRANGE_MS = 5000;
