@@ -27,7 +27,7 @@ export interface SoakOptions {
 
 /** Two gateways and two lanes each; workers reach their gateways directly in one, over VXLAN in the other. */
 const SITE = { gateways: 2, workers: 2, podsPerWorker: 1, hostProcesses: 0, lanes: 2 } as const;
-const SITES = { east: { ...SITE, link: 'direct' }, west: { ...SITE, link: 'vxlan' } } as const;
+export const SITES = { east: { ...SITE, link: 'direct' }, west: { ...SITE, link: 'vxlan' } } as const;
 /** For the first handshakes and plans. */
 const START_MS = 60_000;
 

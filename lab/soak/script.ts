@@ -3,7 +3,7 @@
 
 import { isClear, mayMeet } from './allowed.ts';
 import { Dice } from './dice.ts';
-import type { SoakFault } from './faults.ts';
+import { KINDS, type SoakFault } from './faults.ts';
 import { placings } from './placings.ts';
 import type { SoakTopology } from './topology.ts';
 
@@ -45,9 +45,11 @@ export function* rounds(script: Script, from = 1): Generator<Round, never> {
  */
 export function roundOf({ seed, topology }: Script, number: number): Round {
   const all = placings(topology).filter((fault) => isClear(topology, [fault]));
-  const kinds = kindsOf(all);
-  const turn = Math.floor((number - 1) / kinds.length);
-  const [kind] = new Dice(seed, 0, turn).shuffled(kinds).slice((number - 1) % kinds.length);
+  const possible = new Set(kindsOf(all));
+  const turn = Math.floor((number - 1) / possible.size);
+  // The order of all, so that a machine which lacks one has the others in the same.
+  const order = new Dice(seed, 0, turn).shuffled(KINDS).filter((kind) => possible.has(kind));
+  const kind = order[(number - 1) % possible.size];
   const dice = new Dice(seed, 1, number);
   const first = dice.pick(all.filter((fault) => fault.kind === kind));
   const second =
