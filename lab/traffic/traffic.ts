@@ -48,8 +48,10 @@ export class Traffic implements AsyncDisposable {
   static async start(lab: Lab, options: TrafficOptions = {}): Promise<Traffic> {
     const [a, b] = options.between ?? firstPods(lab);
     await using starting = new AsyncDisposableStack();
-    const ends = await Promise.all([TrafficEnd.start(lab, a), TrafficEnd.start(lab, b)]);
-    for (const end of ends) starting.use(end);
+    const beginning = [TrafficEnd.start(lab, a), TrafficEnd.start(lab, b)] as const;
+    // Where one does not start, the other one still has to be ended.
+    for (const end of await Promise.allSettled(beginning)) if ('value' in end) starting.use(end.value);
+    const ends = await Promise.all(beginning);
     const [first, second] = ends;
     first.tell({ order: 'start', load: loadTo(lab, b, options) });
     second.tell({ order: 'start', load: loadTo(lab, a, options) });
