@@ -50,9 +50,9 @@ const RUNGS = [1280, 1200, 576] as const;
 const STEP = 16;
 /** Probes of one size lost in a row that make it too large (MAX_PROBES). */
 const MAX_PROBES = 3;
-/** Milliseconds between two checks of the size that stands, where traffic flows and where not. */
+/** Milliseconds between two checks of the size that stands, where traffic flows and where not: once it does, it is checked at once. */
 const BUSY_CHECK_MS = 500;
-const IDLE_CHECK_MS = 10_000;
+const IDLE_CHECK_MS = 30_000;
 /** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER). */
 const RAISE_MS = 600_000;
 

@@ -32,8 +32,10 @@ export interface Surroundings {
 
 /** All is well, ms. */
 const IDLE_MS = 1000;
-/** Idle paths asked in a second, all together: of two thousand, each 0.65 times. Of four thousand, one that dies is seen within 4 s. */
-const IDLE_A_SECOND = 1300;
+/** Longest, where there are thousands: one that dies is seen within 4 s. */
+const LONGEST_IDLE_MS = 3100;
+/** Idle paths asked in a second, all together, but for {@link LONGEST_IDLE_MS}: what they cost is for traffic to use. */
+const IDLE_A_SECOND = 1000;
 /** There is something to lose, ms: four asks in doubt's pace and their time end within 350 ms of the last answer. */
 const BUSY_MS = 75;
 /** An answer stayed out, ms. */
@@ -73,7 +75,7 @@ function paceUp(path: Path, { paths, hasTraffic, isDoubtful, isSizing }: Surroun
 }
 
 function idleMs(paths: number): number {
-  return Math.max(IDLE_MS, (1000 * paths) / IDLE_A_SECOND);
+  return Math.min(Math.max(IDLE_MS, (1000 * paths) / IDLE_A_SECOND), LONGEST_IDLE_MS);
 }
 
 /**

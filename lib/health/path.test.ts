@@ -358,7 +358,7 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
   const quiet = { now: 1000, paths: 4, hasTraffic: false, isDoubtful: false, isSizing: false };
   const up = answered(asked(newPath(0, true), 1), { sequence: 1, hears: 'yes' }, moment(2));
   t.deepEqual(paceOf(up, quiet), { ms: 1000, urgency: 3 });
-  t.deepEqual(paceOf(up, { ...quiet, paths: 2600 }), { ms: 2000, urgency: 3 });
+  t.deepEqual(paceOf(up, { ...quiet, paths: 2000 }), { ms: 2000, urgency: 3 });
   t.deepEqual(paceOf(up, { ...quiet, hasTraffic: true }), { ms: 75, urgency: 1 });
   t.deepEqual(paceOf(up, { ...quiet, isDoubtful: true }), { ms: 75, urgency: 2 });
   t.deepEqual(paceOf(silent(up, 1), { ...quiet, hasTraffic: true }), { ms: 50, urgency: 0 });
@@ -376,10 +376,15 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
 
 test('kickDelayMs() is eager while sessions may live, then backs off to a minute', (t) => {
   t.deepEqual(
-    [0, 1000, 179_000, 182_000, 220_000, 900_000].map((silentMs) => kickDelayMs(silentMs, 0)),
+    [0, 1000, 179_000, 182_000, 220_000, 900_000].map((silentMs) => kickDelayMs(silentMs, 0, 20)),
     [1000, 500, 500, 1000, 20_000, 64_000],
   );
-  t.is(kickDelayMs(1000, 0.5), 750, 'two ends do not kick in step');
+  t.is(kickDelayMs(1000, 0.5, 20), 750, 'two ends do not kick in step');
+  t.is(kickDelayMs(1000, 0, 600), 1800, 'a handshake over a long way has the time to end');
+  t.deepEqual(
+    [1000, 6000, 60_000].map((silentMs) => kickDelayMs(silentMs, 0)),
+    [500, 750, 1000],
+  );
 });
 
 test('a size search ends with the largest size that arrives, whatever that is', (t) => {

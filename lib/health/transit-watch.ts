@@ -60,7 +60,9 @@ interface Watched extends Turning, Waiting {
 
 /** Milliseconds from round to round: three that stay out while traffic flows take less than a second and a half. */
 const BUSY_MS = 250;
-const IDLE_MS = 5000;
+const IDLE_MS = 10_000;
+/** Milliseconds over which the first rounds are spread. */
+const SPREAD_MS = 5000;
 /** How long one that does not forward is asked at the busy pace. */
 const RECENT_MS = 180_000;
 /** Rounds without an answer after which a cluster is taken for one in which no node answers. */
@@ -141,7 +143,7 @@ export class TransitWatch {
   }
 
   #begin(spec: TransitSpec, now: number): void {
-    const dueAt = now + this.#options.random() * IDLE_MS;
+    const dueAt = now + this.#options.random() * SPREAD_MS;
     const watched: Watched = { spec, transit: newTransit(now), dueAt, isGone: false, tick: -1 };
     const members = this.#clusters.get(spec.cluster) ?? new Set();
     this.#clusters.set(spec.cluster, members.add(watched));
