@@ -115,7 +115,7 @@ export function watchedPace({ path, group, mtu }: Watched, now: number): Pace {
 /** Whether its tunnel has to be made anew now; if so, the time for the next one is set. */
 export function isKicked(watched: Watched, now: number, random: number): boolean {
   if (watched.kickAt > now || !isSilent(watched)) return false;
-  watched.kickAt = now + kickDelayMs(now - watched.path.since, random);
+  watched.kickAt = now + kickDelayMs(now - watched.path.since, random, watched.path.rtt?.smoothMs);
   return true;
 }
 
