@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { randomInt } from 'node:crypto';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { soak } from './run.ts';
 
 interface Flags {
@@ -33,7 +33,9 @@ export function addSoak(program: Command): void {
   program
     .command('soak')
     .description('break a clusterset at random, and look whether it stays what it is')
-    .option('--for <duration>', '90s, 20m, 2h', duration, duration('20m'))
+    .addOption(
+      new Option('--for <duration>', '90s, 20m, 2h').argParser(duration).default(duration('20m'), '20m'),
+    )
     .option('--seed <n>', 'the same one breaks the same, in the same order (default: by chance)', whole(0))
     .option('--from <round>', 'begin with that round', whole(1), 1)
     .option('--json', 'print one JSON document; what happens goes to stderr')
@@ -49,10 +51,12 @@ async function run(flags: Flags): Promise<void> {
   const { seed = randomInt(1_000_000), for: forMs, from } = flags;
   const report = await soak({ seed, forMs, from, signal: interrupted.signal, say });
   if (flags.json === true) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
-  const { problems, rounds, steps, seconds, evidence, replay } = report;
+  const { problems, rounds, steps, seconds, evidence, replay, failed } = report;
   if (problems.length === 0) return say(`All held: ${rounds} rounds, ${steps.length} steps, ${seconds} s.`);
   say(['', 'Did not hold:', ...problems].join('\n'));
   if (evidence !== undefined) say(`Logs, and what each node held: ${evidence}`);
   say(`Again: ${replay}`);
+  if (failed !== undefined && failed !== from)
+    say(`From that round on: ${replay.replace(/ --from \d+$/, '')} --from ${failed}`);
   process.exitCode = 1;
 }

@@ -10,12 +10,13 @@ import type { SoakFault } from './faults.ts';
 import { waitFor } from './patience.ts';
 import { expectReach, PATIENCE_MS } from './reach.ts';
 import { clockText, reachText, stepText, type StepReport } from './report.ts';
-import { leastMs, rounds, type Round, type Script, type Step } from './script.ts';
+import { leastMs, rounds, type Round, type Step } from './script.ts';
+import type { SoakTopology } from './topology.ts';
 import { most, type Holdings } from './usage.ts';
 import { readHoldings } from './watch.ts';
 
 export interface CourseOptions {
-  readonly script: Script;
+  readonly seed: number;
   /** Number of the first round. */
   readonly from: number;
   /** From the beginning to the end of the last round. */
@@ -56,11 +57,11 @@ export class Course implements AsyncDisposable {
   }
 
   /** @throws {SoakError} at the first that does not hold */
-  async run(): Promise<void> {
-    const { script, from, forMs } = this.#options;
-    for (const round of rounds(script, from)) {
+  async run(topology: SoakTopology): Promise<void> {
+    const { seed, from, forMs } = this.#options;
+    for (const round of rounds({ seed, topology }, from)) {
       if (this.rounds > 0 && this.#elapsedMs() + leastMs(round) + RESERVE_MS > forMs) return;
-      for (const step of round.steps) await this.#step(step);
+      for (const step of round.steps) await this.#step(step, topology);
       await this.#whole(round);
       this.rounds += 1;
       if (this.warm === undefined || this.#elapsedMs() < forMs * WARM_UP) await this.#warmUp();
@@ -76,19 +77,15 @@ export class Course implements AsyncDisposable {
     this.warm = this.warm === undefined ? now : most(this.warm, now);
   }
 
-  async #step(step: Step): Promise<void> {
-    const { signal, say, script } = this.#options;
+  async #step(step: Step, topology: SoakTopology): Promise<void> {
+    const { signal, say } = this.#options;
     const text = stepText(step);
     const atS = this.#elapsedMs() / 1000;
     try {
       await this.#act(step);
       await sleep(step.holdMs, undefined, { signal });
       const looked = performance.now();
-      const reach = await expectReach(
-        this.#lab,
-        { topology: script.topology, faults: step.inForce },
-        { signal },
-      );
+      const reach = await expectReach(this.#lab, { topology, faults: step.inForce }, { signal });
       const { id, action, fault, inForce } = step;
       const waitedMs = Math.round(performance.now() - looked);
       const report = { id, action, fault, inForce, atS: Math.round(atS), ...reach, waitedMs };

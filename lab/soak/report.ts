@@ -38,6 +38,8 @@ export interface SoakReport {
   readonly problems: readonly string[];
   /** Where the logs of a lab are that something failed in. */
   readonly evidence?: string;
+  /** Number of the round in which something did not hold. What other rounds left behind may have had its part in it. */
+  readonly failed?: number;
   /** A command that does the same again. */
   readonly replay: string;
 }

@@ -11,7 +11,7 @@ import { guard } from './guard.ts';
 import { unlessAborted, waitFor } from './patience.ts';
 import { expectReach, PATIENCE_MS } from './reach.ts';
 import { growthText, processReports, type ProcessReport, type SoakReport } from './report.ts';
-import { topologyOf } from './topology.ts';
+import { topologyOf, type SoakTopology } from './topology.ts';
 import { growth, type Holdings } from './usage.ts';
 import { readHoldings } from './watch.ts';
 
@@ -45,7 +45,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   return { seed, from, seconds, ...told, problems, replay };
 }
 
-type Told = Pick<SoakReport, 'rounds' | 'steps' | 'processes' | 'problems' | 'evidence'>;
+type Told = Pick<SoakReport, 'rounds' | 'steps' | 'processes' | 'problems' | 'evidence' | 'failed'>;
 
 async function withLab(options: SoakOptions, startedAt: number): Promise<Told> {
   const { signal } = options;
@@ -56,28 +56,42 @@ async function withLab(options: SoakOptions, startedAt: number): Promise<Told> {
 }
 
 async function inLab(lab: Lab, options: SoakOptions, startedAt: number): Promise<Told> {
-  const { seed, from = 1, forMs, signal, say } = options;
+  const { signal, say } = options;
   const bare = await statesOf(lab);
   await startClusterset(lab);
-  const programs = [...(await lab.programs(`east/gw-0`)).values()];
-  const topology = topologyOf(lab.layout, programs.includes('wireguard-go'));
-  await using course = new Course(lab, { script: { seed, topology }, from, forMs, startedAt, signal, say });
-  const told = (problems: readonly string[], processes: readonly ProcessReport[]): Told => {
+  await using course = new Course(lab, { from: 1, ...options, startedAt });
+  const told = (problems: readonly string[], processes: readonly ProcessReport[] = []): Told => {
     return { rounds: course.rounds, steps: course.steps, processes, problems };
   };
   try {
-    await expectReach(lab, { topology, faults: [] }, { signal, patienceMs: START_MS });
-    say(`Whole after ${Math.round((performance.now() - startedAt) / 1000)} s. Seed ${seed}`);
-    await course.run();
+    await begin(lab, options, startedAt);
+    await course.run(await topologyIn(lab));
     const { problems, processes } = await compare(lab, course.warm ?? new Map(), signal);
     if (problems.length > 0) return { ...told(problems, processes), evidence: await saveEvidence(lab) };
     say(growthText(processes));
     return told(await foreign(lab, bare, signal), processes);
   } catch (error) {
     signal.throwIfAborted();
-    const text = error instanceof SoakError ? `${error.message} (round ${error.round})` : saidBy(error);
-    return { ...told([text], []), evidence: await saveEvidence(lab) };
+    const failed = error instanceof SoakError ? { failed: error.round } : {};
+    return { ...told([saidBy(error)]), ...failed, evidence: await saveEvidence(lab) };
   }
+}
+
+/** Until everything is reached for the first time. */
+async function begin(lab: Lab, { seed, signal, say }: SoakOptions, startedAt: number): Promise<void> {
+  const expected = { topology: topologyOf(lab.layout, true), faults: [] };
+  await expectReach(lab, expected, { signal, patienceMs: START_MS });
+  say(`Whole after ${Math.round((performance.now() - startedAt) / 1000)} s. Seed ${seed}`);
+}
+
+/** Of a lab in which all tunnels are up. */
+async function topologyIn(lab: Lab): Promise<SoakTopology> {
+  const gateways = lab.nodes.filter(({ role }) => role === 'gateway');
+  const programs = await Promise.all(gateways.map(({ place }) => lab.programs(place)));
+  return topologyOf(
+    lab.layout,
+    programs.some((running) => [...running.values()].includes('wireguard-go')),
+  );
 }
 
 /** With what was held when all had warmed up. */
