@@ -3,7 +3,7 @@
 // This module is pure.
 
 export { Budget, probeBudget } from './budget.ts';
-export { describeChange, reasonText } from './change.ts';
+export { describeChange } from './change.ts';
 export type {
   Change,
   ForwardChange,
