@@ -477,6 +477,15 @@ test('Detector raises the size again ten minutes after the hole is gone, or when
   }
 });
 
+test('Detector raises the size of a path that is too narrow for IPv6 within a quarter of a minute', (t) => {
+  const isLost = (packet: Packet, sinceMs: number): boolean => sinceMs < 30_000 && packet.size > 1240;
+  const { simulation } = faulty(isLost, { specs: paths(1, { ceiling: 1420 }) });
+  simulation.run(29_000);
+  t.is(simulation.here.detector.report(FIRST)?.mtu, 1232);
+  simulation.run(16_000);
+  t.is(simulation.here.detector.report(FIRST)?.mtu, 1420);
+});
+
 test('Detector does not take a dead path for a black hole', (t) => {
   const { simulation, start } = faulty((packet, sinceMs) => isFirst(packet) && sinceMs < 5000, {
     specs: paths(1, { ceiling: 1420 }),

@@ -9,6 +9,8 @@
  *     ▲                                                                          │
  *     └────────────────────────── 3 lost: a black hole ──────────────────────────┘
  *
+ * Below the first rung a larger size is tried every 10 s: other paths carry its packets meanwhile.
+ *
  * A probe counts as lost only where a small ask that left with it was answered: a dead path says nothing about sizes.
  */
 export type MtuPhase = 'base' | 'searching' | 'complete';
@@ -53,8 +55,9 @@ const MAX_PROBES = 3;
 /** Milliseconds between two checks of the size that stands, where traffic flows and where not: once it does, it is checked at once. */
 const BUSY_CHECK_MS = 500;
 const IDLE_CHECK_MS = 30_000;
-/** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER). */
+/** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER), and where the size is below the first rung. */
 const RAISE_MS = 600_000;
+const NARROW_RAISE_MS = 10_000;
 
 /** `size`: what an earlier process had found. Absent: nothing is known, and the first rung is assumed. */
 export function newMtu(ceiling: number, size?: number): Mtu {
@@ -142,12 +145,23 @@ function candidate({ low, high, ceiling }: Mtu): number | undefined {
 /** Ends a search that has nothing left to ask about. */
 function settled(mtu: Mtu, now: number): Mtu {
   if (candidate(mtu) !== undefined) return mtu;
-  return { ...mtu, phase: 'complete', size: mtu.low, checkedAt: now, raiseAt: now + RAISE_MS };
+  return completed(mtu, mtu.low, now);
+}
+
+function completed(mtu: Mtu, size: number, now: number): Mtu {
+  const isNarrow = size < Math.min(RUNGS[0], mtu.ceiling);
+  return {
+    ...mtu,
+    phase: 'complete',
+    size,
+    checkedAt: now,
+    raiseAt: now + (isNarrow ? NARROW_RAISE_MS : RAISE_MS),
+  };
 }
 
 /** To the next rung; from the last one there is no way down, and it stands. */
 function lowered(mtu: Mtu, now: number): Mtu {
   const rung = RUNGS.find((size) => size < mtu.size);
-  if (rung === undefined) return { ...mtu, phase: 'complete', checkedAt: now, raiseAt: now + RAISE_MS };
+  if (rung === undefined) return completed(mtu, mtu.size, now);
   return { ...mtu, phase: 'base', size: rung, low: rung };
 }
