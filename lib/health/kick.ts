@@ -6,7 +6,7 @@ import { Budget } from './budget.ts';
 /** First wait, ms: what is only lost for a moment keeps its session. */
 const FIRST_MS = 1000;
 /** Pace while WireGuard's sessions may still live, ms: what comes back then has to be back within a second. */
-const EAGER_MS = 500;
+const EAGER_MS = 300;
 /** How long that is: WireGuard's REJECT_AFTER_TIME. */
 const EAGER_FOR_MS = 180_000;
 /**

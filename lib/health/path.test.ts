@@ -377,13 +377,13 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
 test('kickDelayMs() is eager while sessions may live, then backs off to a minute', (t) => {
   t.deepEqual(
     [0, 1000, 179_000, 182_000, 220_000, 900_000].map((silentMs) => kickDelayMs(silentMs, 0, 20)),
-    [1000, 500, 500, 1000, 20_000, 64_000],
+    [1000, 300, 300, 1000, 20_000, 64_000],
   );
-  t.is(kickDelayMs(1000, 0.5, 20), 750, 'two ends do not kick in step');
+  t.is(kickDelayMs(1000, 0.5, 20), 450, 'two ends do not kick in step');
   t.is(kickDelayMs(1000, 0, 600), 1800, 'a handshake over a long way has the time to end');
   t.deepEqual(
     [1000, 6000, 60_000].map((silentMs) => kickDelayMs(silentMs, 0)),
-    [500, 750, 1000],
+    [300, 750, 1000],
   );
 });
 
