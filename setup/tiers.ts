@@ -58,7 +58,7 @@ export const TIERS: readonly Tier[] = [
     name: 'lab',
     ava: ['--config', 'setup/ava.lab.mjs'],
     showPassed: true,
-    timeoutMinutes: 20,
+    timeoutMinutes: 26,
     prepare: () => setUp('test'),
   },
   {
