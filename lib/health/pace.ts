@@ -35,7 +35,7 @@ const IDLE_MS = 1000;
 /** Longest, where there are thousands: one that dies is seen within 4 s. */
 const LONGEST_IDLE_MS = 3100;
 /** Idle paths asked in a second, all together, but for {@link LONGEST_IDLE_MS}: what they cost is for traffic to use. */
-const IDLE_A_SECOND = 1000;
+const IDLE_A_SECOND = 750;
 /** There is something to lose, ms: four asks in doubt's pace and their time end within 350 ms of the last answer. */
 const BUSY_MS = 75;
 /** An answer stayed out, ms. */

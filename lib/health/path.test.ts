@@ -358,7 +358,7 @@ test('paceOf() and spread() keep within what each state promises', (t) => {
   const quiet = { now: 1000, paths: 4, hasTraffic: false, isDoubtful: false, isSizing: false };
   const up = answered(asked(newPath(0, true), 1), { sequence: 1, hears: 'yes' }, moment(2));
   t.deepEqual(paceOf(up, quiet), { ms: 1000, urgency: 3 });
-  t.deepEqual(paceOf(up, { ...quiet, paths: 2000 }), { ms: 2000, urgency: 3 });
+  t.deepEqual(paceOf(up, { ...quiet, paths: 1500 }), { ms: 2000, urgency: 3 });
   t.deepEqual(paceOf(up, { ...quiet, hasTraffic: true }), { ms: 75, urgency: 1 });
   t.deepEqual(paceOf(up, { ...quiet, isDoubtful: true }), { ms: 75, urgency: 2 });
   t.deepEqual(paceOf(silent(up, 1), { ...quiet, hasTraffic: true }), { ms: 50, urgency: 0 });
