@@ -10,7 +10,7 @@ import type { Lateness } from './lateness.ts';
 import { betterSibling } from './loss.ts';
 import { confirmed, isFound, isSizing, probed, rechecked, unconfirmed } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
-import { spread } from './pace.ts';
+import { sizeCheckMs, spread } from './pace.ts';
 import { answered, asked, ejected, expired, heard, hearsOf, isStopped, leftAlone, refused } from './path.ts';
 import type { Hears, Moment, Path } from './path.ts';
 import { Queues } from './queues.ts';
@@ -226,7 +226,8 @@ export class Detector {
     asks.push({ path: spec.id, sequence, size: 0, hears });
     const overdueAt = path.asks.at(-1)?.overdueAt;
     if (mtu === undefined || overdueAt === undefined || !isMeasured(path)) return;
-    const next = probed(mtu, { sequence, at: now, overdueAt, hasTraffic: group.hasTraffic });
+    const checkMs = sizeCheckMs({ hasTraffic: group.hasTraffic, paths: group.all.size });
+    const next = probed(mtu, { sequence, at: now, overdueAt, checkMs });
     if (next.probe === undefined || next === mtu || !this.#budget.take(now)) return;
     watched.mtu = next;
     asks.push({ path: spec.id, sequence, size: next.probe.size, hears });

@@ -52,9 +52,6 @@ const RUNGS = [1280, 1200, 576] as const;
 const STEP = 16;
 /** Probes of one size lost in a row that make it too large (MAX_PROBES). */
 const MAX_PROBES = 3;
-/** Milliseconds between two checks of the size that stands, where traffic flows and where not: once it does, it is checked at once. */
-const BUSY_CHECK_MS = 500;
-const IDLE_CHECK_MS = 30_000;
 /** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER), and where the size is below the first rung. */
 const RAISE_MS = 600_000;
 const NARROW_RAISE_MS = 10_000;
@@ -72,12 +69,13 @@ export interface Companion {
   readonly sequence: number;
   readonly at: number;
   readonly overdueAt: number;
-  readonly hasTraffic: boolean;
+  /** Milliseconds between two checks of the size that stands. */
+  readonly checkMs: number;
 }
 
 /** With a probe that has just left, where one is due; else the same value. */
-export function probed(mtu: Mtu, { sequence, at, overdueAt, hasTraffic }: Companion): Mtu {
-  if (mtu.probe !== undefined || !isDue(mtu, at, hasTraffic)) return mtu;
+export function probed(mtu: Mtu, { sequence, at, overdueAt, checkMs }: Companion): Mtu {
+  if (mtu.probe !== undefined || !isDue(mtu, at, checkMs)) return mtu;
   const next = isRaising(mtu, at) ? raising(mtu) : mtu;
   const size = next.phase === 'searching' ? (candidate(next) ?? next.low) : next.size;
   return { ...next, probe: { size, sequence, overdueAt } };
@@ -119,9 +117,9 @@ export function isSizing({ phase, tries }: Mtu): boolean {
   return phase !== 'complete' || tries > 0;
 }
 
-function isDue(mtu: Mtu, now: number, hasTraffic: boolean): boolean {
+function isDue(mtu: Mtu, now: number, checkMs: number): boolean {
   if (isSizing(mtu) || isRaising(mtu, now)) return true;
-  return now - mtu.checkedAt >= (hasTraffic ? BUSY_CHECK_MS : IDLE_CHECK_MS);
+  return now - mtu.checkedAt >= checkMs;
 }
 
 /** Only from a size that was checked: after a return, first things first. */

@@ -74,6 +74,11 @@ function paceUp(path: Path, { paths, hasTraffic, isDoubtful, isSizing }: Surroun
   return hasTraffic || isDoubtful || isSizing ? { ms: BUSY_MS, urgency } : { ms: idleMs(paths), urgency: 3 };
 }
 
+/** Milliseconds between two checks of a packet size that stands: at once when traffic begins, else at every tenth ask. */
+export function sizeCheckMs({ hasTraffic, paths }: Pick<Surroundings, 'hasTraffic' | 'paths'>): number {
+  return hasTraffic ? 500 : 10 * idleMs(paths);
+}
+
 function idleMs(paths: number): number {
   return Math.min(Math.max(IDLE_MS, (1000 * paths) / IDLE_A_SECOND), LONGEST_IDLE_MS);
 }

@@ -396,7 +396,7 @@ test('a size search ends with the largest size that arrives, whatever that is', 
         let mtu: Mtu = newMtu(ceiling);
         let probes = 0;
         for (let now = 0; mtu.phase !== 'complete'; now += 100) {
-          mtu = probed(mtu, { sequence: probes, at: now, overdueAt: now + 75, hasTraffic: true });
+          mtu = probed(mtu, { sequence: probes, at: now, overdueAt: now + 75, checkMs: 500 });
           const { size = 0 } = mtu.probe ?? {};
           mtu =
             size <= limit

@@ -60,7 +60,10 @@ interface Watched extends Turning, Waiting {
 
 /** Milliseconds from round to round: three that stay out while traffic flows take less than a second and a half. */
 const BUSY_MS = 250;
-const IDLE_MS = 10_000;
+const IDLE_MS = 5000;
+/** The same where there are thousands, and what each of more than a thousand adds. */
+const LONGEST_IDLE_MS = 10_000;
+const IDLE_EACH_MS = 5;
 /** Milliseconds over which the first rounds are spread. */
 const SPREAD_MS = 5000;
 /** How long one that does not forward is asked at the busy pace. */
@@ -231,7 +234,11 @@ export class TransitWatch {
   #pace({ spec, transit }: Watched, now: number): number {
     const { verdict, since, misses } = transit;
     const isDoubted = verdict === 'no' ? now - since < RECENT_MS : misses > 0 && misses <= PATIENCE;
-    return isDoubted || this.#busy.has(spec.cluster) ? BUSY_MS : IDLE_MS;
+    return isDoubted || this.#busy.has(spec.cluster) ? BUSY_MS : this.#idleMs();
+  }
+
+  #idleMs(): number {
+    return Math.min(Math.max(IDLE_MS, IDLE_EACH_MS * this.#watched.size), LONGEST_IDLE_MS);
   }
 
   #hurry(cluster: string, now: number): void {
