@@ -9,8 +9,8 @@ import type { Lab } from '../lab.ts';
 import { saidBy, startDaemon } from '../product.ts';
 import { siteDocument } from '../site-files.ts';
 
-/** Milliseconds that a daemon has to start. */
-const STARTED_MS = 15_000;
+/** Milliseconds that others have to learn that a gateway goes. */
+const FORGOTTEN_MS = 15_000;
 const LOOK_MS = 250;
 
 /** @throws {Error} that says so where this version has no such command */
@@ -37,30 +37,33 @@ export async function rotateKeys(lab: Lab, place: string): Promise<Fault> {
   return faultOf(`${place}: keys rotated`);
 }
 
-/** Drained, its daemon stopped, its host cleaned, and out of site.yaml; undone, it is added as new. */
+/** As the runbook says: drained, out of site.yaml, forgotten by the others, stopped, its host cleaned. Undone, it is added as new. */
 export async function removeGateway(lab: Lab, place: string): Promise<Fault> {
   const [site = ''] = place.split('/');
   const { name } = lab.node(place).node;
   await clusterctl(lab, place, ['drain', 'gateway', name]);
-  await lab.kill({ place, role: 'gateway' });
-  await clusterctl(lab, place, ['leave', '--host-only', '--yes']);
   await describe(lab, site, { without: name });
+  await forgotten(lab, place);
+  await lab.kill({ place, role: 'gateway' }, 'SIGTERM');
+  await clusterctl(lab, place, ['leave', '--host-only', '--yes']);
   return faultOf(`${place} removed`, async () => {
     await describe(lab, site, {});
     await startDaemon(lab, place);
-    await undrain(lab, place, name);
+    await clusterctl(lab, place, ['undrain', 'gateway', name]);
   });
 }
 
-/** As soon as the daemon that was just started answers. */
-async function undrain(lab: Lab, place: string, name: string): Promise<void> {
-  for (const until = Date.now() + STARTED_MS; ; await sleep(LOOK_MS)) {
-    try {
-      await clusterctl(lab, place, ['undrain', 'gateway', name]);
-      return;
-    } catch (error) {
-      if (Date.now() > until) throw error;
-    }
+/** Until the gateways of the other site have no tunnel to it any more. */
+async function forgotten(lab: Lab, place: string): Promise<void> {
+  const [site = ''] = place.split('/');
+  const { ordinal } = lab.node(place).node;
+  const peers = lab.nodes.filter((node) => node.role === 'gateway' && !node.place.startsWith(`${site}/`));
+  for (const until = Date.now() + FORGOTTEN_MS; ; await sleep(LOOK_MS)) {
+    const said = await Promise.all(
+      peers.map((peer) => lab.place(peer.place).exec(['clusterctl', 'show', 'tunnels', '-o', 'json'])),
+    );
+    if (said.every((text) => !text.includes(`"${site}/${ordinal}#`))) return;
+    if (Date.now() > until) throw new Error(`Cannot remove ${place}: others have tunnels to it still`);
   }
 }
 

@@ -214,7 +214,7 @@ test('A gateway whose broker is gone for all its life moves nothing', async (t) 
             .place('west/gw-0')
             .exec(argv)
             .catch(() => '')
-        ).includes('"up"');
+        ).includes('"state": "up"');
       });
     }
   };
