@@ -175,8 +175,8 @@ export class TransitWatch {
   #update(watched: Watched, transit: Transit, now: number): readonly ForwardChange[] {
     const before = watched.transit;
     watched.transit = transit;
-    // Its siblings are asked at the same time: what they answer decides.
-    if (transit.misses > 0 && before.misses === 0) this.#hurry(watched.spec.cluster, now);
+    // Its siblings are asked at the same time, each time: what they answer decides, and an answer counts for a while only.
+    if (transit.misses > before.misses && transit.misses <= PATIENCE) this.#hurry(watched.spec.cluster, now);
     if (transit.verdict === before.verdict) return [];
     const [from, to] = [before.verdict, transit.verdict];
     const reason = forwardReason(before, transit);

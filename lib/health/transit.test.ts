@@ -102,6 +102,19 @@ test('TransitWatch ejects a gateway that answers and does not forward within 1.3
   }
 });
 
+test('TransitWatch ejects a gateway that stops forwarding within 7 s where nothing flows, whenever it does', (t) => {
+  for (let phase = 0; phase < 200; phase += 1) {
+    const it = run(world(TWO, { random: randomOf(phase) }), 30_000 + phase * 53);
+    it.changes.length = 0;
+    it.forwarding = new Set(['west/1']);
+    const from = it.now;
+    run(it, 40_000);
+    const [change] = it.changes;
+    t.is(change?.path, 'west/0');
+    t.true((change?.at ?? Infinity) - from <= 7000, `phase ${phase}: ${(change?.at ?? Infinity) - from} ms`);
+  }
+});
+
 test('TransitWatch goes on with another node when one stops answering', (t) => {
   const it = run(world(), 6000);
   it.watch.traffic(new Set(['west']), it.now);
