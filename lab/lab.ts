@@ -7,6 +7,7 @@ import { build } from './build.ts';
 import { destroy } from './destroy.ts';
 import { waitForEnd } from './ends.ts';
 import { entry, runIn, writeEntryScript } from './enter.ts';
+import { guard } from './guard.ts';
 import { Home, labNames, takeName } from './home.ts';
 import { lastWords } from './last-words.ts';
 import { layout, type LabEnd, type LabNode, type LabSite, type Layout } from './layout.ts';
@@ -87,6 +88,7 @@ export class Lab implements AsyncDisposable {
       throw new Error(
         `Cannot build lab "${lab.name}": there is one of that name. Remove it: npm run lab -- down ${lab.name}`,
       );
+    guard(lab.home);
     try {
       for (const directory of lab.home.directories) await fs.mkdir(directory, { recursive: true });
       await fs.writeFile(lab.home.scenario, JSON.stringify(scenario, undefined, 2));

@@ -7,7 +7,6 @@ import { leaveSite, saidBy, startClusterset } from '../product.ts';
 import { Course, SoakError } from './course.ts';
 import { saveEvidence } from './evidence.ts';
 import { differences, readState } from './foreign.ts';
-import { guard } from './guard.ts';
 import { unlessAborted, waitFor } from './patience.ts';
 import { expectReach, PATIENCE_MS } from './reach.ts';
 import { growthText, processReports, type ProcessReport, type SoakReport } from './report.ts';
@@ -50,7 +49,6 @@ type Told = Pick<SoakReport, 'rounds' | 'steps' | 'processes' | 'problems' | 'ev
 async function withLab(options: SoakOptions, startedAt: number): Promise<Told> {
   const { signal } = options;
   const name = `soak-${process.pid % 100_000}`;
-  await using _ = guard(name);
   await using lab = await Lab.up({ sites: SITES }, { name, signal });
   return await unlessAborted(signal, inLab(lab, options, startedAt));
 }

@@ -37,9 +37,9 @@ test.after.always(async () => {
  * What the row counts besides; `stillLost`: datagrams that were sent at the end of the fault and did not arrive; `hung`: whether a
  * connection gave nothing back by then.
  */
-function counting(observe: Variant['observe']): NonNullable<Variant['observe']> {
+function counting(variant: Variant): NonNullable<Variant['observe']> {
   return async (lab): Promise<Observer> => {
-    const inner = await observe?.(lab);
+    const inner = await variant.observe?.(lab);
     return {
       figures: async (run) => {
         const { mended } = run.moments;
@@ -81,7 +81,7 @@ async function attempt(variant: Variant): Promise<{ readonly run: Run; readonly 
     ...variant,
     forMs: Math.min(variant.forMs ?? FOR_MS, MOST_MS),
     afterMs: Math.min(variant.afterMs ?? AFTER_MS, MOST_MS),
-    observe: counting(variant.observe),
+    observe: counting(variant),
   });
   return { run, found: exceeded(variant, run) };
 }

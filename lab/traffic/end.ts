@@ -13,11 +13,12 @@ import { Word, type Order } from './protocol.ts';
 const PROGRAM = path.join(import.meta.dirname, 'main.ts');
 
 /**
- * Before most of what is measured, where that is allowed: what else the machine does to a generator is no property of the network.
- * Not in real time: there the main threads of two generators waited for their garbage collectors' threads, which had no core left to
- * run on, until the network itself stood still.
+ * Before all that is measured, where that is allowed: what else the machine does to a generator is no property of the network. With one
+ * thread each: in real time two generators on two cores would wait for ever for threads of theirs that have no core left to run on, and
+ * all else with them.
  */
-const FIRST = ['nice', '-n', '-15'] as const;
+const FIRST = 'chrt -f 1 true 2>/dev/null && exec chrt -f 1 "$@"; exec "$@"';
+const FLAGS = ['--single-threaded', '--max-semi-space-size=4'] as const;
 
 /** It ends with this object, and with the process that holds it: its stdin is a pipe from there. */
 export class TrafficEnd implements AsyncDisposable {
@@ -39,7 +40,7 @@ export class TrafficEnd implements AsyncDisposable {
   /** Resolves once it takes traffic. */
   static async start(lab: Lab, pod: string): Promise<TrafficEnd> {
     const [program, ...prefix] = await lab.pod(pod).entry();
-    const argv = [...prefix, ...FIRST, process.execPath, '--max-semi-space-size=4', PROGRAM];
+    const argv = [...prefix, 'sh', '-c', FIRST, 'sh', process.execPath, ...FLAGS, PROGRAM];
     const end = new TrafficEnd(pod, spawn(program, argv, { stdio: ['pipe', 'pipe', 'pipe'] }));
     await end.hear('ready', 15_000);
     return end;
