@@ -8,12 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DEVICE_PREFIX, NFT_TABLE, ROUTE_PROTOCOL } from '#lib/constants';
 import type { Lab } from '#lab';
 
-/** Everything of ours in one kernel, in a text that is the same as long as nothing of it changes. */
+/** Everything of ours in one kernel, in a text that is the same as long as nothing of it changes. Peers are listed in the order of their making. */
 const KERNEL = `{
 ip -d -o link | sed 's/^[0-9]*: //' | grep '^${DEVICE_PREFIX}[-0-9]'
 for f in 4 6; do ip -$f -d -o route show table all; ip -$f rule; done | grep -w -e '${ROUTE_PROTOCOL}' -e 'dev ${DEVICE_PREFIX}[-0-9]*'
 ip -d -o nexthop
-wg show all dump | awk -F '\\t' 'NF == 5 { print $1, $3, $4, $5 } NF == 9 { print $1, $2, $4, $5, $9 }'
+wg show all dump | awk -F '\\t' 'NF == 5 { print $1, $3, $4, $5 } NF == 9 { print $1, $2, $4, $5, $9 }' | sort
 nft -a -s list table inet ${NFT_TABLE}
 } | sed -E 's/_timer +[0-9.]+//g; s/unbalanced_time +[0-9.]+//'`;
 
