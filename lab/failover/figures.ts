@@ -63,11 +63,15 @@ function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): 
   return isSameSite || member.ordinal !== ordinal;
 }
 
-/** `unreachableMs`: until a new connection is refused at once; `newMs` and `udpMs`: after the repair, until one is opened, and until the last flow is back. */
+/**
+ * `unreachableMs`: until a new connection is refused at once; `newMs` and `udpMs`: after the repair, until one is opened, and until the
+ * last flow is back. Not from the pod that sends the traffic: over IPv4 a kernel says "unreachable" to one source once a second, and
+ * datagrams would be told instead.
+ */
 export async function timeReach(lab: Lab): Promise<Observer> {
-  const [from, to] = lab.ends.filter(
-    ({ kind, site }, at, all) => kind === 'pod' && all[at - 1]?.site !== site,
-  );
+  const pods = lab.ends.filter(({ kind }) => kind === 'pod');
+  const from = pods.findLast(({ site }) => site === pods[0]?.site);
+  const to = pods.find(({ site }) => site !== pods[0]?.site);
   const watch = new ReachWatch(lab, from?.name ?? '', to?.addresses.v4 ?? '');
   return {
     figures: async ({ moments, trace }) => {
