@@ -13,6 +13,7 @@ import { isKept, labNames, namespacesOf } from './home.ts';
 import { Lab } from './lab.ts';
 import { saidBy } from './product.ts';
 import { parseScenario } from './scenario.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 interface Flags {
   readonly name?: string;
@@ -48,7 +49,7 @@ async function demo(flags: Flags, signal: AbortSignal): Promise<Outcome> {
   });
   let isWhole = false;
   try {
-    const told = await until(signal, tell({ lab, progress: scene, signal, keep }));
+    const told = await unlessAborted(signal, tell({ lab, progress: scene, signal, keep }));
     const faults = faultsOf(told);
     if (faults.length > 0) faults.push(`logs: ${await saveLogs(lab)}`);
     isWhole = true;
@@ -108,16 +109,6 @@ async function remove(lab: Lab): Promise<{ value: undefined; said: string }> {
   const left = await namespacesOf(lab.name);
   if (left.length > 0) throw new Error(`Cannot remove lab "${lab.name}": ${left.join(', ')} remain`);
   return { value: undefined, said: 'everything removed' };
-}
-
-/** A step that waits for a child does not see the signal: the demo does not wait for it. */
-async function until<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(signal.reason);
-  if (signal.aborted) stop();
-  signal.addEventListener('abort', stop, { once: true });
-  work.catch(() => {});
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', stop));
 }
 
 async function main(flags: Flags): Promise<void> {

@@ -85,7 +85,7 @@ export async function timeReach(lab: Lab): Promise<Observer> {
 }
 
 function reachOf(attempts: readonly Attempt[], { broken, mended }: Moments): Record<string, number> {
-  const refused = attempts.find(({ at, error }) => at > broken && /UNREACH/.test(error ?? ''));
+  const refused = attempts.find(({ at, error }) => at > broken && at < mended && /UNREACH/.test(error ?? ''));
   const opened = attempts.find(({ at, error }) => at > mended && error === undefined);
   return {
     unreachableMs: (refused?.at ?? Infinity) - broken,

@@ -19,13 +19,3 @@ export async function waitFor(
     if (found.length === 0 || performance.now() > until) return found;
   }
 }
-
-/** A step that waits for a child does not see the signal: nobody waits for it. */
-export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(signal.reason);
-  if (signal.aborted) stop();
-  signal.addEventListener('abort', stop, { once: true });
-  work.catch(() => {});
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', stop));
-}

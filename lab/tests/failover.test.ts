@@ -72,7 +72,7 @@ function exceeded(variant: Variant, { figures, ...run }: Run): string[] {
   );
 }
 
-/** A machine that has other things to do loses a datagram now and then by itself: what a fault costs, it costs twice. */
+/** A machine that has other things to do is late now and then: what a fault costs, it costs twice. */
 const ATTEMPTS = 2;
 
 async function attempt(variant: Variant): Promise<{ readonly run: Run; readonly found: readonly string[] }> {

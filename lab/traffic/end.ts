@@ -14,8 +14,7 @@ const PROGRAM = path.join(import.meta.dirname, 'main.ts');
 
 /**
  * Before all that is measured, where that is allowed: what else the machine does to a generator is no property of the network. With one
- * thread each: in real time two generators on two cores would wait for ever for threads of theirs that have no core left to run on, and
- * all else with them.
+ * thread each: with V8's helpers, two generators were seen to keep both cores to themselves for as long as they ran, and nothing else moved.
  */
 const FIRST = 'chrt -f 1 true 2>/dev/null && exec chrt -f 1 "$@"; exec "$@"';
 const FLAGS = ['--single-threaded', '--max-semi-space-size=4'] as const;
