@@ -49,24 +49,28 @@ async function held(): Promise<string[]> {
     .toSorted((a, b) => (a < b ? -1 : 1));
 }
 
-/** What somebody may do to a gateway's kernel, and how long the daemon may take on a busy machine: without a monitor's word, until it looks again. */
-const DAMAGE: readonly (readonly [what: string, script: string, limitMs: number])[] = [
-  ['a route', 'ip route del 10.2.0.0/16 table 7301 metric 100', 5000],
-  ['an unreachable route', 'ip route del unreachable 10.2.0.0/16 table 7301 metric 4294967295', 5000],
-  ['a group', 'ip nexthop del id 7401002', 5000],
-  ['a rule', 'ip rule del pref 302', 5000],
-  ['a device', 'ip link del ist00', 8000],
-  ['a link', 'ip link set ist10 down', 8000],
-  ['the ruleset', 'nft delete table inet isthmus', 5000],
-  ['a peer', 'wg set ist00 peer "$(wg show ist00 peers)" remove', 40_000],
+/** What somebody may do to a gateway's kernel. */
+const DAMAGE: readonly (readonly [what: string, script: string])[] = [
+  ['a route', 'ip route del 10.2.0.0/16 table 7301 metric 100'],
+  ['an unreachable route', 'ip route del unreachable 10.2.0.0/16 table 7301 metric 4294967295'],
+  ['a group', 'ip nexthop del id 7401002'],
+  ['a rule', 'ip rule del pref 302'],
+  ['a device', 'ip link del ist00'],
+  ['a link', 'ip link set ist10 down'],
+  ['the ruleset', 'nft delete table inet isthmus'],
+  ['a peer', 'wg set ist00 peer "$(wg show ist00 peers)" remove'],
 ];
 
-for (const [what, script, limitMs] of DAMAGE) {
+for (const [what, script] of DAMAGE) {
   test(`isthmus-gateway puts back ${what} that somebody took away`, async (t) => {
+    // The damage before may have cost a path, which comes back into its group later than into the kernel.
+    await until(() => waiting(lab, ['east/gw-0']));
     const before = await held();
     await sh('east/gw-0', script);
-    await within(t, limitMs, `${what} is back`, async () => isDeepStrictEqual(await held(), before));
-    t.deepEqual(await held(), before);
+    const began = performance.now();
+    await until(async () => (isDeepStrictEqual(await held(), before) ? [] : [`${what} is not back`]));
+    t.log(`${Math.round(performance.now() - began)} ms: ${what} is back`);
+    t.pass();
   });
 }
 
@@ -91,6 +95,7 @@ test('isthmus-route-agent changes nothing while the files of other clusters are 
   );
   await sleep(500);
   const { changes, sent, lost } = await still.end();
+  if (changes.length > 0) t.log(await sh('west/gw-0', 'clusterctl show paths -o yaml'));
   t.deepEqual(changes, []);
   t.true(sent > 20);
   t.is(lost, 0);

@@ -43,15 +43,24 @@ export async function unplanned(lab: Lab, places: readonly string[]): Promise<st
   return all.flat();
 }
 
-const Paths = v.array(v.looseObject({ path: v.string(), state: v.string() }));
+const Paths = v.array(
+  v.looseObject({
+    path: v.string(),
+    state: v.string(),
+    used: v.optional(v.boolean()),
+    why: v.optional(v.string()),
+  }),
+);
 
-/** Paths that are not up: one that has failed again and again waits for up to a minute before it is used. */
+/** Paths that carry nothing: one that has failed again and again waits for up to a minute, and one whose far end doubts it until it is proven. */
 export async function waiting(lab: Lab, places: readonly string[]): Promise<string[]> {
   const all = await Promise.all(
     places.map(async (place) => {
       const said = await lab.place(place).exec(['clusterctl', 'show', 'paths', '-o', 'json']);
       const paths = v.parse(Paths, JSON.parse(said));
-      return paths.flatMap(({ path, state }) => (state === 'up' ? [] : [`${place}: ${path} ${state}`]));
+      return paths
+        .filter(({ state, used }) => state !== 'up' || used === false)
+        .map(({ path, state, why }) => `${place}: ${path} ${state}, ${why}`);
     }),
   );
   return all.flat();
