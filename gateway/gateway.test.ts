@@ -192,7 +192,7 @@ const FINE: Standing = {
 
 function tunnel(id: TunnelId): TunnelPlan {
   const [local, remote] = [[parseAddress('fd00::1')], [parseAddress('fd00::2')]];
-  return { id, device: 'ist00', peer: KEY, local, remote };
+  return { id, device: 'ist00', peer: KEY, local, remote, mtu: 1420 };
 }
 
 test('pathConditions() names a cluster once that no tunnel reaches, and else each silent tunnel', (t) => {

@@ -120,8 +120,7 @@ export class Gateway implements DaemonParts {
     this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
     await this.#apply(planned);
     this.#events.tell(performance.now());
-    const mtu = planned.network.links.find(({ kind }) => kind === 'wireguard')?.mtu ?? 0;
-    this.#prober.watch({ ...planned, fleet, mtu }, host);
+    this.#prober.watch({ ...planned, fleet }, host);
     if (await this.#kick()) await this.#apply(planned);
     this.#options.tools.conditions.set('plan', planned.conditions);
     let farewellMs = Infinity;

@@ -28,15 +28,14 @@ export function farOf({ id, peer, local, remote }: TunnelPlan, keys: readonly Pr
 
 export interface TunnelFacts {
   readonly keys: readonly PrivateKey[];
-  readonly mtu: number;
   readonly isProven: boolean;
   /** Largest packets that tunnels are known to carry. */
   readonly room?: Health['room'] | undefined;
 }
 
 /** None while there is no key for its lane: it stays silent until there is. */
-export function tunnelPath(tunnel: TunnelPlan, { keys, mtu, isProven, room }: TunnelFacts): ProbedPath[] {
-  const { id, peer, local, remote } = tunnel;
+export function tunnelPath(tunnel: TunnelPlan, { keys, isProven, room }: TunnelFacts): ProbedPath[] {
+  const { id, peer, local, remote, mtu } = tunnel;
   const own = keys[laneOf(id)];
   const size = room?.get(id);
   if (own === undefined) return [];

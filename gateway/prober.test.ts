@@ -40,9 +40,9 @@ function remote(id: string, index: number, ...podCidrs: string[]): RemoteCluster
 const FLEET = { remotes: [remote('west', 2), remote('edge', 3)] };
 
 /** From `127.7.<net>.1` to `127.7.<net>.<to>`. */
-function tunnel(id: TunnelId, net: number, to: number): TunnelPlan {
+function tunnel(id: TunnelId, net: number, to: number, mtu = 1280): TunnelPlan {
   const [local, far] = [[parseAddress(`127.7.${net}.1`)], [parseAddress(`127.7.${net}.${to}`)]];
-  return { id, device: 'ist00', peer: FAR.publicKey, local, remote: far };
+  return { id, device: 'ist00', peer: FAR.publicKey, local, remote: far, mtu };
 }
 
 function link(node: string, net: number, [from, to]: readonly [number, number], ordinal?: number): LinkPlan {
@@ -51,7 +51,7 @@ function link(node: string, net: number, [from, to]: readonly [number, number], 
 }
 
 function watched(parts: Partial<Watched>): Watched {
-  return { tunnels: [], links: [], fleet: FLEET, mtu: 1280, ...parts };
+  return { tunnels: [], links: [], fleet: FLEET, ...parts };
 }
 
 /** Of an own gateway with one lane. Kicks fail the test, unless it wants them. */
@@ -192,18 +192,18 @@ test('Prober knows nothing of a tunnel that leads to another peer or address now
 
 test('Prober believes what was proven before, until it has asked, also when the MTU is another', async (t) => {
   const own = prober(t, { changed: () => t.fail() });
-  const path = tunnel('west/0#0', 5, 2);
-  own.watch(watched({ tunnels: [path], mtu: 1420 }), {
+  const path = (mtu: number): TunnelPlan => tunnel('west/0#0', 5, 2, mtu);
+  own.watch(watched({ tunnels: [path(1420)] }), {
     healthy: new Set(['west/0#0', 'west/1#0']),
     room: new Map([['west/0#0', 1296]]),
   });
   t.deepEqual([...(own.health().room ?? [])], [['west/0#0', 1296]]);
   t.true(isHealthy(own, 'west/0#0')());
-  own.watch(watched({ tunnels: [path], mtu: 1400 }), NOTHING_KNOWN);
+  own.watch(watched({ tunnels: [path(1400)] }), NOTHING_KNOWN);
   t.true(isHealthy(own, 'west/0#0')());
   own.watch(watched({}), NOTHING_KNOWN);
   t.true(isHealthy(own)());
-  own.watch(watched({ tunnels: [path] }), NOTHING_KNOWN);
+  own.watch(watched({ tunnels: [path(1400)] }), NOTHING_KNOWN);
   t.true(isHealthy(own)(), 'it begins anew');
   await delay(0);
 });
@@ -337,7 +337,7 @@ for (const [at, [room, size]] of (
     far.room = room;
     let changes = 0;
     const own = prober(t, { changed: () => (changes += 1) });
-    own.watch(watched({ tunnels: [tunnel('west/0#0', net, 2)], mtu: 1420 }), NOTHING_KNOWN);
+    own.watch(watched({ tunnels: [tunnel('west/0#0', net, 2, 1420)] }), NOTHING_KNOWN);
     const found = (): boolean => own.health().room?.get('west/0#0') === size;
     await until(t, 'found', found);
     t.true(changes > 1, 'and says so');
@@ -395,7 +395,7 @@ test('gatewaysBehind() asks each gateway in each family that its pods and its tu
       ['fd00::1', '100.64.0.1'],
       ['fd00::2', '100.64.0.2'],
     ].map((texts) => texts.map(parseAddress));
-    return { id, device: 'ist00', peer: FAR.publicKey, local: local ?? [], remote: far ?? [] };
+    return { id, device: 'ist00', peer: FAR.publicKey, local: local ?? [], remote: far ?? [], mtu: 1420 };
   };
   const only6 = { ...both('edge/0#0'), remote: [parseAddress('fd00::3')] };
   const tunnels = [both('west/0#0'), both('west/0#1'), both('west/1#0'), only6, both('none/0#0')];

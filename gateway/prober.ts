@@ -40,8 +40,6 @@ export interface ProberOptions {
 /** What a plan wants probed. */
 export interface Watched extends Pick<HostPlan, 'tunnels' | 'links'> {
   readonly fleet: Pick<Fleet, 'remotes'>;
-  /** MTU of the tunnels' devices. */
-  readonly mtu: number;
 }
 
 /** The prober of one gateway. It begins with the first {@link Prober.watch}, and ends with its disposal. */
@@ -101,20 +99,21 @@ export class Prober implements Disposable {
    * Watches exactly this. What is known of paths that stay is kept; new ones that `proven` has as healthy begin as up, but
    * for those that had another far end before.
    */
-  watch({ tunnels, links, fleet, mtu }: Watched, proven: Pick<Health, 'healthy' | 'room'>): void {
+  watch({ tunnels, links, fleet }: Watched, proven: Pick<Health, 'healthy' | 'room'>): void {
     const keys = this.#options.keys();
     // Most passes change nothing here, and thousands of paths take a while to look through.
-    const lists = [tunnels, links, fleet.remotes, keys, [mtu]];
+    const lists = [tunnels, links, fleet.remotes, keys];
     if (lists.every((list, at) => isSameList(list, this.#watched[at]))) return;
     this.#watched = lists;
     const before = new Set(this.#fars.keys());
     this.renew(tunnels);
-    // One that is measured anew, because its device's MTU is another one, carries packets all the while.
+    // One that is measured anew, because its MTU is another one, carries packets all the while.
     const isProven = (id: TunnelId): boolean =>
       before.has(id) ? this.#fars.has(id) && this.#paths.isUp(id) : proven.healthy.has(id);
-    const facts = { keys, mtu, room: proven.room };
     const paths = [
-      ...tunnels.flatMap((tunnel) => tunnelPath(tunnel, { ...facts, isProven: isProven(tunnel.id) })),
+      ...tunnels.flatMap((tunnel) =>
+        tunnelPath(tunnel, { keys, room: proven.room, isProven: isProven(tunnel.id) }),
+      ),
       ...links.map(linkPath),
     ];
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]));

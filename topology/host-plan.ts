@@ -26,6 +26,11 @@ export interface TunnelPlan {
   /** Fabric addresses of both ends, IPv6 first; same length, same families. */
   readonly local: readonly Address[];
   readonly remote: readonly Address[];
+  /**
+   * Largest packet that it carries if nothing on its way is narrower than this host's own line: the device's MTU, or less and
+   * a multiple of 16. A larger one would be cut by this host itself where WireGuard lets it, and arrive.
+   */
+  readonly mtu: number;
 }
 
 /** A way to another node of the own cluster, for whoever probes it. */

@@ -13,6 +13,7 @@ import type { TunnelId } from './tunnel-id.ts';
 import type { FabricPrefixes, Fleet, Host, Node, OwnCluster, RemoteCluster } from './fleet.ts';
 import type { DevicePlan, HostPlan, TunnelPlan } from './host-plan.ts';
 import {
+  clusterOf,
   clustersTable,
   createPlanner,
   gatewaysTable,
@@ -919,6 +920,13 @@ test('plan() leaves room for IPv6 around tunnels and VXLAN', (t) => {
   t.deepEqual(mtus(only6(EAST), only6(west6), 'gw-0'), [1420, undefined]);
   t.deepEqual(mtus(only6(EAST), only6(west6), 'worker-1'), [undefined, 1420]);
   t.deepEqual(mtus({ ...EAST, link: 'vxlan' }, west6, 'worker-1'), [undefined, 1440]);
+  // What is measured begins there as well: kernel WireGuard would have a larger packet cut on its own line, and it would arrive.
+  const far6 = { ...only6(west6), id: EDGE.id, index: EDGE.index, podCidrs: EDGE.podCidrs };
+  const { tunnels } = planOf(EAST, [WEST, far6], 'gw-0');
+  t.deepEqual(
+    [...new Set(tunnels.map(({ id, mtu }) => `${clusterOf(id)} ${mtu}`))],
+    ['edge 1408', 'west 1440'],
+  );
 });
 
 function only(each: Node, family: 4 | 6): Node {

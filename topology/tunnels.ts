@@ -76,7 +76,7 @@ export function tunnelsTo(
     }
     for (const [lane, publicKey] of gateway.keys.slice(0, base.ends.length).entries()) {
       if (contested.has(publicKey)) continue;
-      const plan = { ...tunnelOf(base, remote, gateway.ordinal, lane), peer: publicKey };
+      const plan = { ...tunnelOf(base, remote, gateway.ordinal, lane), peer: publicKey, mtu: leg.mtu };
       plans.push(plan);
       const allowedIps = [...cidrs, ...plan.remote.map((address) => peerPrefix(address))];
       const peer = { publicKey, ...dial(base, leg, gateway, lane), allowedIps, keepalive: leg.keepalive };
@@ -91,7 +91,7 @@ function tunnelOf(
   { id, index }: RemoteCluster,
   ordinal: number,
   lane: number,
-): Omit<TunnelPlan, 'peer'> {
+): Omit<TunnelPlan, 'peer' | 'mtu'> {
   const known = fabricFamilies(index);
   const local = (ends[lane] ?? []).filter((address) => known.includes(familyOf(address)));
   const remote = local.flatMap(
