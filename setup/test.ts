@@ -64,15 +64,16 @@ async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSig
   return { counts: isBroken ? addCounts(counts, { ...NOTHING, failed: 1 }) : counts, failures };
 }
 
-async function attempt(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
-  const obstacle = await tier.prepare();
-  if (obstacle === undefined) {
-    print(`Tier ${tier.name}`);
-    const started = performance.now();
-    const outcome = await runTier(tier, patterns, signal);
-    print(`  ${summarise(outcome.counts)} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
-    return outcome;
-  }
+async function timed(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
+  print(`Tier ${tier.name}${tier.isBeside === true ? ', beside the others' : ''}`);
+  const started = performance.now();
+  const outcome = await runTier(tier, patterns, signal);
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  print(`Tier ${tier.name}: ${summarise(outcome.counts)} in ${seconds} s`);
+  return outcome;
+}
+
+function skipped(tier: Tier, obstacle: string): Outcome {
   print(`Tier ${tier.name} skipped: ${obstacle}`);
   const isCi = process.env['CI'] === 'true';
   if (isCi) print('  ✖ a skipped tier is a failure where CI=true');
@@ -82,21 +83,32 @@ async function attempt(tier: Tier, patterns: readonly string[], signal: AbortSig
 /** `npm test -- unit`, `npm test -- lab 'lab/tests/join*'`: one tier, and files of it. */
 function select(args: readonly string[]): readonly [tiers: readonly Tier[], patterns: readonly string[]] {
   const named = TIERS.filter((tier) => tier.name === args[0]);
-  return named.length > 0
-    ? [named, args.slice(1)]
-    : [TIERS.filter(({ isByName }) => isByName !== true), args];
+  return named.length > 0 ? [named, args.slice(1)] : [TIERS, args];
 }
 
-const signal = interruption();
-const [tiers, patterns] = select(process.argv.slice(2));
-const failures: string[] = [];
-let total = NOTHING;
-for (const tier of tiers) {
-  if (signal.aborted) break;
-  const outcome = await attempt(tier, patterns, signal);
-  total = addCounts(total, outcome.counts);
-  failures.push(...outcome.failures);
+/** Sets up one tier after the other, since each may ask; then runs those that it can. */
+async function runAll(
+  tiers: readonly Tier[],
+  patterns: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  const able: Tier[] = [];
+  for (const tier of tiers) {
+    const obstacle = await tier.prepare();
+    if (obstacle === undefined) able.push(tier);
+    else outcomes.push(skipped(tier, obstacle));
+  }
+  const run = (tier: Tier): Promise<Outcome> => timed(tier, patterns, signal);
+  const beside = able.filter(({ isBeside }) => isBeside === true).map(run);
+  for (const tier of able.filter(({ isBeside }) => isBeside !== true))
+    if (!signal.aborted) outcomes.push(await run(tier));
+  return [...outcomes, ...(await Promise.all(beside))];
 }
+
+const outcomes = await runAll(...select(process.argv.slice(2)), interruption());
+const failures = outcomes.flatMap((outcome) => outcome.failures);
+const total = outcomes.map(({ counts }) => counts).reduce(addCounts, NOTHING);
 if (failures.length > 0) print(['What failed, once more:', ...failures].join('\n'));
 if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
 print(summarise(total));

@@ -3,7 +3,7 @@ import type { Run } from './measure.ts';
 import { failoverPage } from './page.ts';
 import { chooseRows } from './run.ts';
 import { renderRows, summarizeRow, summarizeVariant } from './summary.ts';
-import { groupIn, memberOf, mostSwitches, switchesIn } from './switches.ts';
+import { groupIn, memberOf, missing, mostSwitches, switchesIn } from './switches.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
 
@@ -49,6 +49,8 @@ test('mostSwitches() counts the changes of one member in one group', (t) => {
   t.is(mostSwitches([]), 0);
   t.is(mostSwitches(switchesIn('a', [GROUP, less, GROUP, less])), 3);
   t.is(mostSwitches([...switchesIn('a', [GROUP, less]), ...switchesIn('b', [GROUP, less])]), 1);
+  t.is(missing(switchesIn('a', [GROUP, less])), 1, 'missing() counts those that did not come back');
+  t.is(missing(switchesIn('a', [GROUP, less, GROUP])), 0);
 });
 
 const good: Run = {

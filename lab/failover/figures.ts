@@ -3,7 +3,7 @@
 import type { Lab } from '../lab.ts';
 import type { Trace } from '../traffic/trace.ts';
 import { ReachWatch, SwitchWatch, type Attempt } from './observers.ts';
-import { mostSwitches, type Switch } from './switches.ts';
+import { missing, mostSwitches, type Switch } from './switches.ts';
 import type { Moments, Observer } from './row.ts';
 
 /** `switches`: of all tunnels, the most changes that one has been through. */
@@ -11,6 +11,15 @@ export async function countSwitches(lab: Lab): Promise<Observer> {
   const watch = await SwitchWatch.start(lab);
   return {
     figures: async () => ({ switches: mostSwitches(await watch.end()) }),
+    [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+  };
+}
+
+/** `missing`: ways that left a group, and are not back at the end. */
+export async function countMissing(lab: Lab): Promise<Observer> {
+  const watch = await SwitchWatch.start(lab);
+  return {
+    figures: async () => ({ missing: missing(await watch.end()) }),
     [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
   };
 }

@@ -65,8 +65,17 @@ export function memberOf(id: number): Member {
 
 /** Of all members of all groups, the most changes that one has been through. */
 export function mostSwitches(switches: readonly Switch[]): number {
-  const counts = Map.groupBy(switches, ({ place, family, member }) =>
+  return Math.max(0, ...byMember(switches).map((each) => each.length));
+}
+
+/** Members of groups that left and did not come back. */
+export function missing(switches: readonly Switch[]): number {
+  return byMember(switches).filter((each) => each.at(-1)?.change === 'left').length;
+}
+
+function byMember(switches: readonly Switch[]): readonly (readonly Switch[])[] {
+  const members = Map.groupBy(switches, ({ place, family, member }) =>
     [place, family, 'gateway' in member ? `via ${member.gateway}` : member.tunnel].join(' '),
   );
-  return Math.max(0, ...[...counts.values()].map((each) => each.length));
+  return [...members.values()];
 }

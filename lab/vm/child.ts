@@ -1,6 +1,9 @@
-// A helper process that ends with this one at the latest, also if this one is killed.
+// A helper process that takes what time nobody else wants, and ends with this one at the latest, also if this one is killed.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import fs from 'node:fs/promises';
+
+const LEAST = '19';
 
 export class Child implements AsyncDisposable {
   /** Resolves when it has ended and all that it said is here; never rejects. */
@@ -21,8 +24,14 @@ export class Child implements AsyncDisposable {
   }
 
   static start(argv: readonly [string, ...string[]]): Child {
-    const stdio = ['ignore', 'ignore', 'pipe'] as const;
-    return new Child(spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], { stdio: [...stdio] }));
+    const polite = ['nice', '-n', LEAST, ...argv];
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...polite], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    // A kernel with autogroups gives its time to groups, whatever the niceness of their processes: a group has one itself.
+    if (child.pid !== undefined) fs.writeFile(`/proc/${child.pid}/autogroup`, LEAST).catch(() => {});
+    return new Child(child);
   }
 
   get hasEnded(): boolean {

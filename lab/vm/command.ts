@@ -10,7 +10,7 @@ const HANDED_ON = /^(PATH|HOME|LANG|CI|NODE|ISTHMUS_\w+)$/;
 /** As env(1) and timeout(1) say that they themselves have failed. */
 const FAILED = 125;
 
-/** Runs it, and sets this process's exit status. `ISTHMUS_VM` chooses `kvm` or `tcg`. */
+/** Runs it, and sets this process's exit status. */
 export async function runCommandInVm(argv: readonly string[]): Promise<void> {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -19,7 +19,7 @@ export async function runCommandInVm(argv: readonly string[]): Promise<void> {
   try {
     const { stdout, stderr } = process;
     const command = { argv, cwd: process.cwd(), env: handedOn() };
-    process.exitCode = await runVm({ ...command, ...chosen(), stdout, stderr, signal });
+    process.exitCode = await runVm({ ...command, stdout, stderr, signal });
   } catch (error) {
     process.exitCode = signal.aborted ? Number(signal.reason) : FAILED;
     if (!signal.aborted) process.stderr.write(`${messageOf(error)}\n`);
@@ -31,9 +31,4 @@ function handedOn(): Record<string, string> {
     HANDED_ON.test(name) && value !== undefined ? [[name, value] as const] : [],
   );
   return { HOME: '/root', TERM: 'dumb', ...Object.fromEntries(pairs) };
-}
-
-function chosen(): { readonly accelerator?: 'kvm' | 'tcg' } {
-  const given = process.env['ISTHMUS_VM'];
-  return given === 'kvm' || given === 'tcg' ? { accelerator: given } : {};
 }

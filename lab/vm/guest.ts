@@ -6,6 +6,8 @@ export const ROOT_TAG = 'root';
 /** Lines of the guest to its keeper, by the number of the port that they come through. */
 export const PORTS = { stdout: 1, stderr: 2, status: 3 } as const;
 export const UP = 'up';
+/** A word of its kernel's command line, by which a program knows where it is. */
+export const GUEST_MARK = 'isthmus.guest';
 
 /** One word for a shell, whatever is in it. */
 export function quoted(text: string): string {

@@ -1,13 +1,9 @@
 // The command line of the emulator.
 // This module is pure.
 
-import { PORTS, ROOT_TAG } from './guest.ts';
-
-/** KVM runs at the machine's speed; software emulation runs everywhere, some ten times slower. */
-export type Accelerator = 'kvm' | 'tcg';
+import { GUEST_MARK, PORTS, ROOT_TAG } from './guest.ts';
 
 export interface QemuOptions {
-  readonly accelerator: Accelerator;
   readonly memoryMiB: number;
   readonly image: string;
   readonly initrd: string;
@@ -16,26 +12,21 @@ export interface QemuOptions {
 }
 
 /**
- * In emulation a processor of 2008: Node crashes now and then on the newest one that QEMU 7.2 emulates. Its clock counts
- * instructions, one a nanosecond, and goes on by itself only while it is idle: however slow or busy this machine is, the
- * virtual one finds itself as fast as a real one, and nothing in it times out that would not do so elsewhere. Such a
- * clock is that of one processor.
+ * Emulated, also where KVM is: its clock counts instructions, one a nanosecond, and goes on by itself only while it is idle. However
+ * slow or busy this machine is, the virtual one finds itself as fast as a real one, and nothing in it times out that would not do
+ * so elsewhere. Such a clock is that of one processor, and it is one of 2008: Node crashes now and then on the newest one that
+ * QEMU 7.2 emulates.
  */
-const PROCESSORS = {
-  kvm: [
-    ['-cpu', 'max'],
-    ['-smp', '2'],
-  ],
-  tcg: [
-    ['-cpu', 'Nehalem'],
-    ['-smp', '1'],
-    ['-icount', 'shift=0,sleep=on'],
-  ],
-} as const;
+const PROCESSOR = [
+  ['-accel', 'tcg'],
+  ['-cpu', 'Nehalem'],
+  ['-smp', '1'],
+  ['-icount', 'shift=0,sleep=on'],
+] as const;
 
 /** No disk, no network, no screen: the root comes through one socket, and three lines of text lead out. */
 export function qemuArgv(options: QemuOptions): readonly [string, ...string[]] {
-  const { accelerator, memoryMiB } = options;
+  const { memoryMiB } = options;
   // A comma ends a value unless it is doubled.
   const at = (name: string): string => `path=${options.directory.replaceAll(',', ',,')}/${name}`;
   const ports = Object.entries(PORTS).flatMap(([name, nr]) => [
@@ -44,8 +35,8 @@ export function qemuArgv(options: QemuOptions): readonly [string, ...string[]] {
   ]);
   const pairs = [
     ['-display', 'none'],
-    ['-machine', `q35,accel=${accelerator},memory-backend=memory`],
-    ...PROCESSORS[accelerator],
+    ['-machine', 'q35,memory-backend=memory'],
+    ...PROCESSOR,
     // The daemon that shares the root writes straight into the machine's memory.
     ['-m', `${memoryMiB}M`],
     ['-object', `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`],
@@ -58,7 +49,7 @@ export function qemuArgv(options: QemuOptions): readonly [string, ...string[]] {
     ['-kernel', options.image],
     ['-initrd', options.initrd],
     // A panic ends the machine at once. Mitigations guard nobody here, and cost much in emulation.
-    ['-append', 'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off'],
+    ['-append', `console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off ${GUEST_MARK}`],
   ];
   return ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', ...pairs.flat()];
 }

@@ -12,11 +12,9 @@ import { Child } from './child.ts';
 import { parseStatus, type GuestCommand, type GuestStatus } from './guest.ts';
 import { makeInitrd } from './initrd.ts';
 import { Port } from './port.ts';
-import { qemuArgv, type Accelerator } from './qemu.ts';
+import { qemuArgv } from './qemu.ts';
 
 export interface VmOptions extends GuestCommand {
-  /** @default kvm where it works, else tcg */
-  readonly accelerator?: Accelerator;
   /** Taken from this machine only as it is used. @default 3072 */
   readonly memoryMiB?: number;
   readonly stdout: Writable;
@@ -25,61 +23,29 @@ export interface VmOptions extends GuestCommand {
   readonly signal?: AbortSignal;
 }
 
-/** A working KVM takes two seconds. Emulation takes six, and a hundred have been seen on a very busy machine. */
-const BOOT_MS = { kvm: 20_000, tcg: 300_000 } as const;
+/** It takes six seconds, and a hundred have been seen on a very busy machine. */
+const BOOT_MS = 300_000;
 const PREFIX = 'isthmus-vm-';
 /** Lines of the console that are worth showing. */
 const LAST_LINES = 20;
 
-/** The machine ended before its command did. */
-export class VmError extends Error {
-  override readonly name = 'VmError';
-  /** Whether the command was begun. */
-  readonly isUp: boolean;
-
-  constructor(message: string, isUp: boolean) {
-    super(message);
-    this.isUp = isUp;
-  }
-}
-
 /**
  * Boots, runs the command, and gives its exit status. Files that it writes are gone with the machine.
- * @throws {VmError} with what the machine said last
+ * @throws {Error} with what the machine said last, if it ended before its command did
  */
 export async function runVm(options: VmOptions): Promise<number> {
-  if (options.accelerator !== undefined) return await runOn(options, options.accelerator);
-  if (!(await canOpenKvm())) return await runOn(options, 'tcg');
-  try {
-    return await runOn(options, 'kvm');
-  } catch (error) {
-    if (!(error instanceof VmError) || error.isUp) throw error;
-    options.stderr.write('KVM does not work on this machine: taking software emulation\n');
-    return await runOn(options, 'tcg');
-  }
-}
-
-/** Whether it works, the boot shows. */
-async function canOpenKvm(): Promise<boolean> {
-  return await fs.open('/dev/kvm', 'r+').then(
-    (file) => file.close().then(() => true),
-    () => false,
-  );
-}
-
-async function runOn(options: VmOptions, accelerator: Accelerator): Promise<number> {
   const { signal } = options;
   const status = new Status();
-  const said = await emulate(options, accelerator, status);
+  const said = await emulate(options, status);
   signal?.throwIfAborted();
   const { isUp, exit } = status.value;
   if (exit !== undefined) return exit;
   const did = isUp ? 'ended before its command did' : 'did not start';
-  throw new VmError(`The virtual machine (${accelerator}) ${did}: ${said}`, isUp);
+  throw new Error(`The virtual machine ${did}: ${said}`);
 }
 
 /** From the first process to the end of the last. Gives what the emulator and the machine's console said last. */
-async function emulate(options: VmOptions, accelerator: Accelerator, status: Status): Promise<string> {
+async function emulate(options: VmOptions, status: Status): Promise<string> {
   const { memoryMiB = 3072, stdout, stderr } = options;
   const kernel = await findKernel();
   if (kernel === undefined) throw new Error('Cannot start a virtual machine: no kernel was fetched for it');
@@ -92,9 +58,9 @@ async function emulate(options: VmOptions, accelerator: Accelerator, status: Sta
   stack.use(await Port.listen(directory.file('status'), status.stream));
   stack.use(await shareRoot(directory.file('root')));
   const { image } = kernel;
-  const machine = { accelerator, memoryMiB, image, initrd, directory: directory.path };
+  const machine = { memoryMiB, image, initrd, directory: directory.path };
   const qemu = stack.use(Child.start(qemuArgv(machine)));
-  await ending(qemu, status, BOOT_MS[accelerator], options.signal);
+  await ending(qemu, status, options.signal);
   // Whatever came out of it has been handed on then.
   await stack.disposeAsync();
   const console = await fs.readFile(directory.file('console'), 'utf8').catch(() => '');
@@ -102,13 +68,13 @@ async function emulate(options: VmOptions, accelerator: Accelerator, status: Sta
 }
 
 /** Waits for the machine's end, and brings it about where nothing else will. */
-async function ending(qemu: Child, status: Status, bootMs: number, signal?: AbortSignal): Promise<void> {
+async function ending(qemu: Child, status: Status, signal?: AbortSignal): Promise<void> {
   const stop = (): void => qemu.kill();
   if (signal?.aborted === true) stop();
   signal?.addEventListener('abort', stop);
   const deadline = setTimeout(() => {
     if (!status.value.isUp) stop();
-  }, bootMs);
+  }, BOOT_MS);
   await qemu.ended;
   clearTimeout(deadline);
   signal?.removeEventListener('abort', stop);
