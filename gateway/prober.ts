@@ -4,6 +4,7 @@ import { Paths } from '#host';
 import { MIN_MTU_6 } from '#lib/constants';
 import type { Change, PathReport, TransitAsk } from '#lib/health';
 import type { Ignored, Speech } from '#lib/probe';
+import { isSameList, isSameSet } from '#lib/same';
 import type { PrivateKey } from '#lib/wireguard';
 import { clusterOf, gatewayOf, laneOf, responderAddress } from '#topology';
 import type { Fleet, Health, HostPlan, LinkPlan, TunnelId, TunnelPlan } from '#topology';
@@ -20,6 +21,7 @@ import {
   tunnelPath,
 } from './probed.ts';
 import { NOTHING_RESTS, isSameRest } from './resting.ts';
+import { reachOfSiblings, relief } from './siblings.ts';
 import type { Resting } from './resting.ts';
 import { usable } from './usable.ts';
 import type { Standing } from './usable.ts';
@@ -59,10 +61,12 @@ export class Prober implements Disposable {
   readonly #lost = new Set<string>();
   #resting = NOTHING_RESTS;
   /** What was last watched, by identity: plans keep the parts that did not change. */
-  #watched: readonly (readonly unknown[])[] = [];
+  #watched: readonly (readonly object[])[] = [];
   /** Until something changes. */
   #usable: ReadonlySet<TunnelId> | undefined;
   #reach: ReadonlySet<number> | undefined;
+  /** What own nodes were last told to ask about. */
+  #announced: ReadonlySet<number> = new Set();
 
   constructor({ changed, kick, keys, ...clock }: ProberOptions) {
     this.#options = { changed, kick, keys };
@@ -103,7 +107,7 @@ export class Prober implements Disposable {
     const keys = this.#options.keys();
     // Most passes change nothing here, and thousands of paths take a while to look through.
     const lists = [tunnels, links, fleet.remotes, keys];
-    if (lists.every((list, at) => isSameList(list, this.#watched[at]))) return;
+    if (lists.every((list, at) => isSameList(list, this.#watched[at] ?? []))) return;
     this.#watched = lists;
     const before = new Set(this.#fars.keys());
     this.renew(tunnels);
@@ -154,18 +158,13 @@ export class Prober implements Disposable {
       const size = this.#room.get(id);
       if (size !== undefined) room.set(id, size);
     }
-    const gateways = this.#siblings();
+    const gateways = reachOfSiblings(this.#links.values(), this.#paths);
     return { healthy, ...(room.size > 0 && { room }), ...(gateways && { gateways }) };
   }
 
   /** Indexes of the clusters that siblings lead to which do not drain themselves. */
   relief(): ReadonlySet<number> {
-    const reached = [...this.#links.values()].flatMap((link) => {
-      const told = this.#paths.told(linkId(link));
-      const stands = link.ordinal !== undefined && told?.draining === false && this.#paths.isUp(linkId(link));
-      return stands ? [...(told.reach ?? [])] : [];
-    });
-    return new Set(reached);
+    return relief(this.#links.values(), this.#paths);
   }
 
   report(id: string): PathReport | undefined {
@@ -210,23 +209,6 @@ export class Prober implements Disposable {
     return this.#usable;
   }
 
-  /** Own gateways that answer; undefined while none has said whom it reaches, or has had the time to. */
-  #siblings(): Health['gateways'] {
-    const all = [...this.#links.values()].filter(({ ordinal }) => ordinal !== undefined);
-    if (all.length === 0) return undefined;
-    const reaching = all.flatMap((link): [number, ReadonlySet<number>][] => {
-      const id = linkId(link);
-      const { reach } = this.#paths.told(id) ?? {};
-      const isKnown = link.ordinal !== undefined && reach !== undefined && this.#paths.isUp(id);
-      return isKnown ? [[link.ordinal, reach]] : [];
-    });
-    const isYoung = all.every((link) => {
-      const id = linkId(link);
-      return this.#paths.told(id) === undefined && this.#paths.report(id)?.hears !== 'no';
-    });
-    return isYoung ? undefined : new Map(reaching);
-  }
-
   /** Nothing is known of it any more. */
   #lose(id: string): void {
     this.#tunnels.delete(id);
@@ -252,6 +234,7 @@ export class Prober implements Disposable {
       else if (change.from === 'up') this.#lost.add(path);
     }
     this.#forget();
+    this.#announceReach();
     this.#options.changed(changes);
   }
 
@@ -278,6 +261,14 @@ export class Prober implements Disposable {
     ));
   }
 
+  /** At once: nothing flows to what is not reached, and own nodes ask rarely then. */
+  #announceReach(): void {
+    const reach = this.#reached();
+    if (isSameSet(reach, this.#announced)) return;
+    this.#announced = reach;
+    this.#paths.announce(this.#links.keys());
+  }
+
   /** Whether nobody behind its gateway answers through it. */
   #isDeaf(id: TunnelId): boolean {
     return ([4, 6] as const).some((family) => this.#paths.forwards(behindId(gatewayOf(id), family)) === 'no');
@@ -292,8 +283,4 @@ export class Prober implements Disposable {
     const end = farEnd(tunnel, family);
     return end && { path: tunnel.id, to: responderAddress(end, responder) };
   }
-}
-
-function isSameList(a: readonly unknown[], b: readonly unknown[] = []): boolean {
-  return a.length === b.length && a.every((one, at) => one === b[at]);
 }

@@ -2,6 +2,7 @@
 
 import { changesBetween, hasChanges } from '#lib/linux';
 import type { NetworkState, Run } from '#lib/linux';
+import { isSameList } from '#lib/same';
 import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
 import { applyPlan, changePlan, deviceConfigs } from './apply.ts';
@@ -170,16 +171,5 @@ export class HostKeeper {
 
 function isSameDevice(a: DeviceConfig, b: DeviceConfig): boolean {
   const same = a.name === b.name && a.listenPort === b.listenPort && a.fwmark === b.fwmark;
-  return same && a.privateKey.equals(b.privateKey) && isSameList(a.peers, b.peers, Object.is);
-}
-
-/** By what a plan keeps of the one before, which is most of it. */
-function isSameList<T>(a: readonly T[], b: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
-  return (
-    a.length === b.length &&
-    a.every((element, at) => {
-      const other = b[at];
-      return other !== undefined && isSame(element, other);
-    })
-  );
+  return same && a.privateKey.equals(b.privateKey) && isSameList(a.peers, b.peers);
 }

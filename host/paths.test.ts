@@ -122,6 +122,25 @@ test('Paths hears what far ends say of themselves, and forgets it with them', as
   t.deepEqual([...one.reports()], []);
 });
 
+test('Paths asks back at once whoever has news that only answers tell, and nobody without end', async (t) => {
+  const says = { impaired: false, draining: false, blocked: false, reach: new Set([2]) };
+  let frozen: number | undefined;
+  const one = paths(t, { now: () => frozen ?? performance.now() });
+  const other = paths(t, { speak: () => says });
+  one.hold({ paths: [path('a', 8, [1, 2])] });
+  other.hold({ paths: [path('b', 8, [2, 1])] });
+  await until(t, 'reach', () => one.told('a')?.reach?.has(2) === true);
+  // From here on nothing is due, however long it takes.
+  frozen = (one.answeredAt('a') ?? 0) + 25;
+  says.reach = new Set([2, 9]);
+  other.announce(['b']);
+  await until(t, 'the rest', () => one.told('a')?.reach?.has(9) === true);
+  says.reach = new Set();
+  other.announce(['b']);
+  await delay(100);
+  t.is(one.told('a')?.reach?.size, 2, 'it has asked a moment ago');
+});
+
 test('Paths.announce() goes as far as the budget, and goes on when there is more', async (t) => {
   const heard = await silent(t, '127.9.4.2');
   let frozen: number | undefined = performance.now();

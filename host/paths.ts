@@ -12,6 +12,7 @@ import type {
 } from '#lib/health';
 import { Probes } from '#lib/probe';
 import type { Answer, Flags, Ignored, ProbePeer, Question, Speech } from '#lib/probe';
+import { isSameSet } from '#lib/same';
 
 /** One path: what is wanted of it, and whom it leads to. */
 export interface ProbedPath {
@@ -52,6 +53,8 @@ export interface PathsOptions {
 
 /** Milliseconds until more of those are told that the budget had nothing left for. */
 const BACKLOG_MS = 10;
+/** Milliseconds after an answer in which no news is asked for: whoever cries it, the budget is for more than that. */
+const NEWS_MS = 20;
 /** Milliseconds between attempts to open sockets that could not be had. */
 const TEND_MS = 200;
 /** Milliseconds that a path may be silent before nobody waits for its far kernel's word any more. */
@@ -87,7 +90,7 @@ export class Paths implements Disposable {
     this.#transit = new TransitWatch({ now: now(), random, budget, isReachable });
     this.#probes = new Probes({
       onAnswer: (answer) => this.#answered(answer),
-      onTold: (id, flags) => this.#heard(id, flags),
+      onTold: (id, flags, isNews) => this.#heard(id, flags, isNews),
       onRefused: (id) => this.#tell(this.#detector.refused(id, now())),
       speak: (id) => ({ ...speak(id), hears: this.#detector.hears(id) }),
       now,
@@ -121,7 +124,7 @@ export class Paths implements Disposable {
     this.#arm();
   }
 
-  /** Asks all these once more, as soon as the budget allows: what this host tells of itself has changed. */
+  /** Asks all these once more, and has them ask, as soon as the budget allows: what this host tells of itself has changed. */
   announce(paths: Iterable<string>): void {
     for (const path of paths) this.#unheard.add(path);
     this.#announce(this.#options.now());
@@ -197,7 +200,7 @@ export class Paths implements Disposable {
     for (const path of this.#unheard) {
       if (!this.#budget.take(now)) break;
       this.#unheard.delete(path);
-      this.#probes.ask(path, { sequence: 0, kind: 'small' });
+      this.#probes.ask(path, { sequence: 0, kind: 'small', isNews: true });
     }
     this.#announceAt = this.#unheard.size > 0 ? now + BACKLOG_MS : Infinity;
   }
@@ -251,9 +254,12 @@ export class Paths implements Disposable {
     this.#tell(this.#detector.answered(id, { sequence, size, hears }, now), isNews);
   }
 
-  #heard(id: string, flags: Flags): void {
+  #heard(id: string, flags: Flags, hasNews: boolean): void {
+    const now = this.#options.now();
+    const isOld = now - (this.#heardAt.get(id) ?? -Infinity) >= NEWS_MS;
+    if (hasNews && isOld && this.#budget.take(now)) this.#probes.ask(id, { sequence: 0, kind: 'small' });
     const isNews = this.#note(id, { ...this.#told.get(id), ...flags });
-    this.#tell(this.#detector.heard(id, flags.hears, this.#options.now()), isNews);
+    this.#tell(this.#detector.heard(id, flags.hears, now), isNews);
   }
 
   /** Whether it says something else of itself than before. */
@@ -261,7 +267,7 @@ export class Paths implements Disposable {
     const before = this.#told.get(id) ?? NOTHING_TOLD;
     const told: Told = { impaired, draining, blocked, ...(reach && { reach }) };
     this.#told.set(id, told);
-    return FLAGS.some((flag) => told[flag] !== before[flag]) || !isSameSet(before.reach, reach);
+    return FLAGS.some((flag) => told[flag] !== before[flag]) || !isSameReach(before.reach, reach);
   }
 
   #tell(changes: readonly Change[], isNews = false): void {
@@ -273,7 +279,6 @@ export class Paths implements Disposable {
 const FLAGS = ['impaired', 'draining', 'blocked'] as const;
 const NOTHING_TOLD: Told = { impaired: false, draining: false, blocked: false };
 
-function isSameSet(a: ReadonlySet<number> | undefined, b: ReadonlySet<number> | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.size === b.size && a.isSubsetOf(b);
+function isSameReach(a: Told['reach'], b: Told['reach']): boolean {
+  return a === undefined || b === undefined ? a === b : isSameSet(a, b);
 }

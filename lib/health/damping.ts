@@ -17,18 +17,15 @@ const FIRST_PROOF_MS = 1000;
 const GROWTH = 4;
 /** Longest proof, ms. */
 const LONGEST_PROOF_MS = 60_000;
-/** Longest proof where nothing else is up, ms: bad service is better than none. */
-const LONGEST_LONE_MS = 1000;
 
 export function failed(damping: Damping, now: number): Damping {
   return { penalty: penaltyAt(damping, now) + 1, at: now };
 }
 
-/** Milliseconds of unbroken answers. `isAlone`: nothing else is up, so that every moment of waiting is an outage. */
-export function proofMs(damping: Damping, now: number, isAlone: boolean): number {
+/** Milliseconds of unbroken answers. */
+export function proofMs(damping: Damping, now: number): number {
   const recent = Math.max(penaltyAt(damping, now) - 1, 0);
-  const ms = Math.min(FIRST_PROOF_MS * GROWTH ** recent, LONGEST_PROOF_MS);
-  return isAlone ? Math.min(ms / 4, LONGEST_LONE_MS) : ms;
+  return Math.min(FIRST_PROOF_MS * GROWTH ** recent, LONGEST_PROOF_MS);
 }
 
 function penaltyAt({ penalty, at }: Damping, now: number): number {

@@ -237,15 +237,15 @@ function proven(path: Path, event: 'answer' | 'refusal', moment: Moment): Path {
 }
 
 function newRun({ damping, answered }: Path, { now }: Moment): Run {
-  return { since: now, sequence: answered, answers: 0, proofMs: proofMs(damping, now, false) };
+  return { since: now, sequence: answered, answers: 0, proofMs: proofMs(damping, now) };
 }
 
-function isSteady({ downBy, tally, damping }: Path, run: Run, { now, isAlone }: Moment): boolean {
-  const needed = isAlone ? proofMs(damping, run.since, true) : run.proofMs;
-  if (now - run.since < needed || run.answers < LEAST_ANSWERS) return false;
-  return (
-    downBy !== 'lossy' || isAlone || (tallied(tally) >= TALLY_SIZE && lostCount(tally) <= LOST_ON_RETURN)
-  );
+/** Where nothing else is up, every moment of waiting is an outage, and bad service is better than none. */
+function isSteady({ downBy, tally }: Path, run: Run, { now, isAlone }: Moment): boolean {
+  if (run.answers < LEAST_ANSWERS) return false;
+  if (isAlone) return true;
+  if (now - run.since < run.proofMs) return false;
+  return downBy !== 'lossy' || (tallied(tally) >= TALLY_SIZE && lostCount(tally) <= LOST_ON_RETURN);
 }
 
 function moved(path: Path, event: PathEvent, { now }: Moment): Path {

@@ -117,7 +117,7 @@ function isElsewhere({ missingSince = Infinity }: Transit, { now, elsewhereAt }:
 function onTrial(transit: Transit, now: number): Transit {
   const { run = { since: now, rounds: 0 }, damping, ...rest } = transit;
   const rounds = run.rounds + 1;
-  const isProven = rounds >= LEAST_ROUNDS && now - run.since >= proofMs(damping, run.since, false);
+  const isProven = rounds >= LEAST_ROUNDS && now - run.since >= proofMs(damping, run.since);
   if (isProven) return { ...rest, damping, verdict: 'yes', since: now };
   return { ...rest, damping, run: { ...run, rounds } };
 }

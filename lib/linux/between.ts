@@ -2,6 +2,7 @@
 // This module is pure.
 
 import { ROUTE_PROTOCOL } from '#lib/constants';
+import { isSameList } from '#lib/same';
 import type { Changes, Diff } from './changes.ts';
 import { diffState, shownMetric } from './diff-state.ts';
 import { fingerprint } from './fingerprint.ts';
@@ -25,15 +26,11 @@ export function changesBetween(before: NetworkState, wanted: NetworkState): Chan
 function isRoutingAlone(a: NetworkState, b: NetworkState): boolean {
   const lists = ['links', 'addresses', 'neighbours', 'rules'] as const;
   return (
-    lists.every((name) => isSameList(a[name], b[name])) &&
+    lists.every((name) => isSameList<object>(a[name], b[name], isSame)) &&
     isSame(a.sysctls, b.sysctls) &&
     a.nftables?.name === b.nftables?.name &&
     a.nftables?.body === b.nftables?.body
   );
-}
-
-function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((one, at) => isSame(one, b[at]));
 }
 
 /** As text, which differs at worst where the values do not: then the kernel is read. */

@@ -13,7 +13,7 @@ import { MAX_INDEX } from '#lib/constants';
  *     8  nonce of the ask
  *
  * Numbers are big-endian. Flags: 0–1 does the speaker hear answers (0 unknown, 1 yes, 2 no), 2 impaired, 3 draining, 4 a
- * bitmap follows, 5 blocked; the others are not looked at.
+ * bitmap follows, 5 blocked, 6 news; the others are not looked at.
  */
 const MAGIC = 0x49_53_54_50;
 const VERSION = 2;
@@ -28,7 +28,7 @@ export const ROOMY_BYTES = HEADER + Math.ceil((MAX_INDEX + 1) / 8);
 
 const KINDS = ['tunnel', 'transit', 'link'] as const;
 const HEARS = ['unknown', 'yes', 'no'] as const;
-const [IMPAIRED, DRAINING, REACHES, BLOCKED] = [4, 8, 16, 32];
+const [IMPAIRED, DRAINING, REACHES, BLOCKED, NEWS] = [4, 8, 16, 32, 64];
 
 /** Between two gateways; through a far gateway to a worker behind it, which echoes; between nodes of one cluster. */
 export type ProbeKind = (typeof KINDS)[number];
@@ -56,6 +56,8 @@ export interface Probe {
   readonly length: number;
   /** Nonce of the last ask that the speaker heard from whom it asks; 0 where none, and in answers. */
   readonly heard: bigint;
+  /** The speaker's answers tell something new: worth an ask. Said in asks. */
+  readonly isNews?: true;
   /** Indexes of the clusters that the speaker reaches; only in answers on a link. */
   readonly reach?: ReadonlySet<number>;
 }
@@ -104,6 +106,7 @@ export function parseProbe(bytes: Buffer): Probe | Fault {
     sequence: bytes.readUInt32BE(16),
     length: bytes.readUInt16BE(20),
     heard: bytes.readBigUInt64BE(24),
+    ...((bits & NEWS) !== 0 && { isNews: true }),
     ...((bits & REACHES) === 0 ? {} : { reach: indexes(bytes.subarray(HEADER, ROOMY_BYTES)) }),
   };
   return fits(probe, bytes.length) ? probe : 'malformed';
@@ -133,12 +136,13 @@ function fits({ way, kind, length, reach }: Probe, bytes: number): boolean {
   return bytes <= ROOMY_BYTES;
 }
 
-function flagBits({ way, flags, reach }: Probe): number {
+function flagBits({ way, flags, isNews, reach }: Probe): number {
   const bits = [
     HEARS.indexOf(flags.hears),
     flags.impaired ? IMPAIRED : 0,
     flags.draining ? DRAINING : 0,
     flags.blocked ? BLOCKED : 0,
+    isNews === true ? NEWS : 0,
     reach === undefined || way === 'ask' ? 0 : REACHES,
   ];
   return bits.reduce((sum, bit) => sum | bit, 0);

@@ -28,15 +28,19 @@ const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 const reach = fc
   .uniqueArray(fc.integer({ min: 0, max: MAX_INDEX }), { maxLength: 200 })
   .map((list) => new Set(list.toSorted((a, b) => a - b)));
-const ask = fc.record<Probe>({
-  way: fc.constant('ask'),
-  kind: fc.constantFrom('tunnel', 'transit', 'link'),
-  flags,
-  nonce: u64,
-  sequence: fc.nat({ max: 2 ** 32 - 1 }),
-  length: fc.integer({ min: SMALL_BYTES, max: 9000 }),
-  heard: u64,
-});
+const ask: fc.Arbitrary<Probe> = fc.record(
+  {
+    way: fc.constant('ask' as const),
+    kind: fc.constantFrom('tunnel' as const, 'transit' as const, 'link' as const),
+    flags,
+    nonce: u64,
+    sequence: fc.nat({ max: 2 ** 32 - 1 }),
+    length: fc.integer({ min: SMALL_BYTES, max: 9000 }),
+    heard: u64,
+    isNews: fc.constant(true as const),
+  },
+  { requiredKeys: ['way', 'kind', 'flags', 'nonce', 'sequence', 'length', 'heard'] },
+);
 
 test('parseProbe() reads what encodeProbe() wrote, and an ask is as long as it says', (t) => {
   fc.assert(

@@ -34,7 +34,7 @@ export interface Speech extends Flags {
 export interface ProbesOptions<Id> {
   readonly onAnswer: (answer: Answer<Id>) => void;
   /** A far end has asked. What it tells of itself is said now, not repeated by somebody; on links nobody can know. */
-  readonly onTold: (id: Id, flags: Flags) => void;
+  readonly onTold: (id: Id, flags: Flags, isNews: boolean) => void;
   /** The far kernel answers in its daemon's place; heard only while {@link Probes.attend} has it so. */
   readonly onRefused: (id: Id) => void;
   readonly speak: (id: Id) => Speech;
@@ -174,7 +174,8 @@ export class Probes<Id> implements Disposable {
       return { ...ask, kind: 'transit', flags: SILENT, sequence: peer.asksBehind(), heard: 0n };
     }
     const flags = this.#options.speak(peer.id);
-    return { ...ask, kind: peer.kind, flags, sequence: peer.asks(nonce), heard: peer.heard };
+    const probe = { ...ask, kind: peer.kind, flags, sequence: peer.asks(nonce), heard: peer.heard };
+    return question.kind === 'small' && question.isNews === true ? { ...probe, isNews: true } : probe;
   }
 
   #receive(arrival: Arrival): void {
@@ -218,7 +219,8 @@ export class Probes<Id> implements Disposable {
     const answer = encodeProbe(answerTo(probe, flags, reach));
     peer.seal(answer, way.outward);
     reply(answer);
-    if (peer.kind === 'link' || freshness === 'fresh') this.#options.onTold(peer.id, probe.flags);
+    const isTold = peer.kind === 'link' || freshness === 'fresh';
+    if (isTold) this.#options.onTold(peer.id, probe.flags, probe.isNews === true);
     return freshness === 'stale' ? 'stale' : undefined;
   }
 }

@@ -7,9 +7,9 @@ export type Question = {
   /** The caller's number for it, which stays here: the answer is handed on with its question. */
   readonly sequence: number;
 } &
-  /** The path lives. As short as can be; on a link with room for the answer's bitmap. */
+  /** The path lives. As short as can be; on a link with room for the answer's bitmap. `isNews`: answers tell something new. */
   (
-    | { readonly kind: 'small' }
+    | { readonly kind: 'small'; readonly isNews?: true }
     /** The path carries IP packets of this many bytes. Never more than its device's MTU: the kernel would cut them. */
     | { readonly kind: 'full'; readonly size: number }
     /** The far gateway forwards to this fabric address of a worker behind it. */

@@ -38,7 +38,7 @@ const LIB = 'lib/*';
 const ARROWS: Readonly<Record<string, { readonly may: readonly string[]; readonly why: string }>> = {
   'lib/constants': { may: ['lib/ip'], why: 'constants stand below everything' },
   'lib/linux': {
-    may: ['lib/ip', 'lib/constants', 'lib/errors'],
+    may: ['lib/ip', 'lib/constants', 'lib/errors', 'lib/same'],
     why: 'an executor knows the kernel, not what it is used for',
   },
   'lib/wireguard': {

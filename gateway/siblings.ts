@@ -1,0 +1,35 @@
+// What other gateways of the own cluster say of whom they reach.
+// This module is pure.
+
+import type { Paths } from '#host';
+import type { Health, LinkPlan } from '#topology';
+import { linkId } from './probed.ts';
+
+type Heard = Pick<Paths, 'isUp' | 'told' | 'report'>;
+
+/** Those that answer; undefined while none has said whom it reaches, or has had the time to. */
+export function reachOfSiblings(links: Iterable<LinkPlan>, paths: Heard): Health['gateways'] {
+  const all = [...links].filter(({ ordinal }) => ordinal !== undefined);
+  if (all.length === 0) return undefined;
+  const reaching = all.flatMap((link): [number, ReadonlySet<number>][] => {
+    const id = linkId(link);
+    const { reach } = paths.told(id) ?? {};
+    const isKnown = link.ordinal !== undefined && reach !== undefined && paths.isUp(id);
+    return isKnown ? [[link.ordinal, reach]] : [];
+  });
+  const isYoung = all.every((link) => {
+    const id = linkId(link);
+    return paths.told(id) === undefined && paths.report(id)?.hears !== 'no';
+  });
+  return isYoung ? undefined : new Map(reaching);
+}
+
+/** Indexes of the clusters that those lead to which do not drain themselves. */
+export function relief(links: Iterable<LinkPlan>, paths: Heard): ReadonlySet<number> {
+  const reached = [...links].flatMap((link) => {
+    const told = paths.told(linkId(link));
+    const stands = link.ordinal !== undefined && told?.draining === false && paths.isUp(linkId(link));
+    return stands ? [...(told.reach ?? [])] : [];
+  });
+  return new Set(reached);
+}
