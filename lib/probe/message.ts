@@ -91,17 +91,12 @@ export function parseProbe(bytes: Buffer): Probe | Fault {
   const code = bytes.readUInt8(5) - 1;
   const kind = KINDS[code >> 1];
   const bits = bytes.readUInt8(6);
-  const hears = HEARS[bits & 3];
-  if (kind === undefined || hears === undefined) return 'malformed';
+  const flags = flagsIn(bits);
+  if (kind === undefined || flags === undefined) return 'malformed';
   const probe: Probe = {
     way: code % 2 === 0 ? 'ask' : 'answer',
     kind,
-    flags: {
-      hears,
-      impaired: (bits & IMPAIRED) !== 0,
-      draining: (bits & DRAINING) !== 0,
-      blocked: (bits & BLOCKED) !== 0,
-    },
+    flags,
     nonce: bytes.readBigUInt64BE(8),
     sequence: bytes.readUInt32BE(16),
     length: bytes.readUInt16BE(20),
@@ -146,6 +141,12 @@ function flagBits({ way, flags, isNews, reach }: Probe): number {
     reach === undefined || way === 'ask' ? 0 : REACHES,
   ];
   return bits.reduce((sum, bit) => sum | bit, 0);
+}
+
+function flagsIn(bits: number): Flags | undefined {
+  const hears = HEARS[bits & 3];
+  const isSet = (bit: number): boolean => (bits & bit) !== 0;
+  return hears && { hears, impaired: isSet(IMPAIRED), draining: isSet(DRAINING), blocked: isSet(BLOCKED) };
 }
 
 /** No longer than its highest index needs. */
