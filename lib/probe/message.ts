@@ -87,7 +87,10 @@ export function encodeProbe(probe: Probe): Buffer {
 export function parseProbe(bytes: Buffer): Probe | Fault {
   if (bytes.length < 16 || bytes.readUInt32BE(0) !== MAGIC) return 'malformed';
   if (bytes.readUInt8(4) !== VERSION) return 'version';
-  if (bytes.length < HEADER) return 'malformed';
+  return bytes.length < HEADER ? 'malformed' : read(bytes);
+}
+
+function read(bytes: Buffer): Probe | Fault {
   const code = bytes.readUInt8(5) - 1;
   const kind = KINDS[code >> 1];
   const bits = bytes.readUInt8(6);
