@@ -26,10 +26,11 @@ export class Bed implements AsyncDisposable {
     this.lab = lab;
   }
 
-  static async build(kind: BedKind): Promise<Bed> {
+  /** @param workers of each site; a static bed has one */
+  static async build(kind: BedKind, workers = 2): Promise<Bed> {
     if (kind === 'static') return new Bed(kind, await handmadeSites('fs'));
     const link = kind;
-    const site = { gateways: GATEWAYS, workers: 2, podsPerWorker: 1, hostProcesses: 0, lanes: LANES, link };
+    const site = { gateways: GATEWAYS, workers, podsPerWorker: 1, hostProcesses: 0, lanes: LANES, link };
     const name = `bf${kind[0]}-${process.pid % 100_000}`;
     const lab = await Lab.up({ sites: { east: site, west: site } }, { name });
     try {

@@ -5,8 +5,6 @@ import { analyse } from '../traffic/analyse.ts';
 import { measureFault, type Run } from './measure.ts';
 import { AFTER_MS, FOR_MS, type Observer, type Variant } from './row.ts';
 
-/** Enough for every switch to be over; what flaps, starves or sleeps for longer in the benchmark does so here for less. */
-const MOST_MS = 6000;
 /** The end of a fault, when all traffic has found another way. */
 const SETTLED_MS = 1500;
 
@@ -16,12 +14,17 @@ export interface Counted {
   readonly found: readonly string[];
 }
 
+export interface CountOptions {
+  /** A fault lasts no longer, and no more is seen of what comes after: what flaps, starves or sleeps for longer in the benchmark does so here for less. */
+  readonly mostMs: number;
+}
+
 /** One run of a fault on a lab that is whole. */
-export async function countFault(lab: Lab, variant: Variant): Promise<Counted> {
+export async function countFault(lab: Lab, variant: Variant, { mostMs }: CountOptions): Promise<Counted> {
   const run = await measureFault(lab, {
     ...variant,
-    forMs: Math.min(variant.forMs ?? FOR_MS, MOST_MS),
-    afterMs: Math.min(variant.afterMs ?? AFTER_MS, MOST_MS),
+    forMs: Math.min(variant.forMs ?? FOR_MS, mostMs),
+    afterMs: Math.min(variant.afterMs ?? AFTER_MS, mostMs),
     observe: counting(variant),
   });
   return { run, found: exceeded(variant, run) };

@@ -6,6 +6,9 @@ import { ROWS } from '../failover/rows.ts';
 
 // One variant of each fault, with no more traffic than an emulated machine can send: a switch is the kernel's, however much it moves.
 const LIGHT = { flows: 4, rate: 100, connections: 4, writeMs: 200 } as const;
+/** Enough for every switch to be over, on a machine that takes five times as long for each second. */
+const MOST_MS = 5000;
+const AFTER_MS = 1000;
 const CHOSEN = [
   'gateway-dead/remote',
   'tunnel-killed/device',
@@ -29,7 +32,7 @@ const chosen = variants.filter(
 let bed: Bed;
 
 test.before(async () => {
-  bed = await Bed.build('direct');
+  bed = await Bed.build('direct', 1);
 });
 
 test.after.always(async () => {
@@ -39,10 +42,12 @@ test.after.always(async () => {
 for (const variant of chosen)
   test.serial(`${variant.id} costs no more than it may on kernel WireGuard: ${variant.what}`, async (t) => {
     await bed.whole();
-    const { run, found } = await countFault(bed.lab, {
+    const light = {
       ...variant,
+      afterMs: Math.min(variant.afterMs ?? AFTER_MS, AFTER_MS),
       traffic: { ...variant.traffic, ...LIGHT },
-    });
+    };
+    const { run, found } = await countFault(bed.lab, light, { mostMs: MOST_MS });
     t.log(`${run.lost} lost, ${run.hit} flows hit, ${JSON.stringify(run.figures)}`);
     t.deepEqual(found, []);
   });
