@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
+import type { ExecutionContext } from 'ava';
 import type { BrokerStatus, ClustersetView, Member, MemberView } from '#broker';
 import { Conditions, wishLaneKeys } from '#host';
 import { Detector } from '#lib/health';
@@ -27,6 +28,7 @@ import { familyConditions, pathConditions, standingConditions, stoppedConditions
 import { Publisher } from './publish.ts';
 import { resting } from './resting.ts';
 import { Statement } from './statement.ts';
+import type { StatementOptions } from './statement.ts';
 import { stateOf } from './state.ts';
 import type { Standing } from './usable.ts';
 
@@ -306,7 +308,7 @@ function sorted(names: readonly string[]): string[] {
   return names.toSorted((a, b) => (a < b ? -1 : 1));
 }
 
-async function published(t: { teardown: (f: () => Promise<void>) => void }): Promise<{
+async function published(t: ExecutionContext): Promise<{
   directory: string;
   files: () => Promise<string[]>;
   text: (id: string) => Promise<string>;
@@ -444,6 +446,8 @@ const kernel: Run = ({ argv }) => {
 /** A member that knows one other cluster, and what it was told to say. */
 class FakeMember implements Member {
   readonly said: string[] = [];
+  /** Its disk is. */
+  isFull = false;
   view = (): ClustersetView => view([EAST, WEST]);
   status = (): BrokerStatus => ({
     cluster: SITE.id,
@@ -466,6 +470,7 @@ class FakeMember implements Member {
     yield await Promise.resolve(this.view());
   }
   publishGateway({ ordinal }: { readonly ordinal: number }): Promise<void> {
+    if (this.isFull) return Promise.reject(new Error('no space left on device'));
     this.said.push(`gateway ${ordinal}`);
     return Promise.resolve();
   }
@@ -480,9 +485,13 @@ class FakeMember implements Member {
 
 const QUIET = openLog({ component: 'test', destination: { write: () => {} } });
 
-function newGateway(directory: string, member: Member, conditions: Conditions): Gateway {
+function newGateway(
+  directory: string,
+  member: Member,
+  conditions: Conditions,
+  { signal } = new AbortController(),
+): Gateway {
   const metrics = openMetrics({ component: 'test', version: '0' });
-  const { signal } = new AbortController();
   return new Gateway({
     tools: { log: QUIET, metrics, conditions, signal, wake: () => {} },
     flags: {
@@ -497,6 +506,21 @@ function newGateway(directory: string, member: Member, conditions: Conditions): 
     member,
     wireguard: { kind: 'kernel', wireguard: 'kernel' },
     resilient: true,
+  });
+}
+
+function newStatement(t: ExecutionContext, options: Partial<StatementOptions>): Statement {
+  const ended = new AbortController();
+  t.teardown(() => ended.abort());
+  const lanes = { keys: [PrivateKey.generate()], fault: undefined };
+  const conditions = new Conditions(QUIET);
+  return new Statement({
+    member: new FakeMember(),
+    lanes,
+    conditions,
+    node: 'gw-0',
+    signal: ended.signal,
+    ...options,
   });
 }
 
@@ -583,18 +607,24 @@ test('Gateway takes back its record when site.yaml has it no more, says so, and 
   const { directory } = await published(t);
   const member = new FakeMember();
   const conditions = new Conditions(QUIET);
-  await using gateway = newGateway(directory, member, conditions);
+  const ended = new AbortController();
+  await using gateway = newGateway(directory, member, conditions, ended);
   const path = join(directory, 'site.yaml');
   const listed = await readFile(path, 'utf8');
   const codes = (): string[] => conditions.all().map(({ code }) => code);
-  await gateway.pass();
-  for (const text of [listed.replace('gw-0', 'gw-1'), listed.replace('cluster: east', 'cluster: eest')]) {
-    await writeFile(path, text);
-    const { againMs = 0 } = await gateway.pass();
-    if (member.said.length < 2) await delay(againMs);
+  t.teardown(() => ended.abort());
+  // The statement's own loop.
+  void gateway.sources.at(-1)?.();
+  const says = async (...said: readonly string[]): Promise<void> => {
     await gateway.pass();
-  }
-  t.deepEqual(member.said, ['gateway 0', 'withdrawn', 'gateway 0']);
+    while (member.said.length < said.length) await delay(5);
+    t.deepEqual(member.said, said);
+  };
+  await says('gateway 0');
+  await writeFile(path, listed.replace('gw-0', 'gw-1'));
+  await says('gateway 0', 'withdrawn');
+  await writeFile(path, listed.replace('cluster: east', 'cluster: eest'));
+  await says('gateway 0', 'withdrawn', 'gateway 0');
   t.true(codes().includes('IST_SITE_INVALID'));
   await writeFile(path, listed.replace('gw-0', 'gw-1'));
   await gateway.pass();
@@ -615,23 +645,41 @@ test('Publisher that is told of the departure while it writes leaves nothing of 
 test('Statement is taken back after others have had the time to leave, and stands again at once', async (t) => {
   const member = new FakeMember();
   let now = 0;
-  const keys = { keys: [PrivateKey.generate()], fault: undefined };
-  const statement = new Statement({ member, lanes: keys, now: () => now });
+  const statement = newStatement(t, { member, now: () => now });
   const node = gatewayNode(SITE, 'gw-0');
-  t.is(await statement.takeBack(), Infinity, 'nothing was said');
-  await statement.say(node, 1);
-  await statement.say(node, 1);
-  t.is(await statement.takeBack(), 1000);
+  statement.takeBack();
+  t.deepEqual(await statement.step(), {}, 'nothing was said');
+  statement.state(node, 1);
+  for (const _ of [1, 2]) t.deepEqual(await statement.step(), {});
+  statement.takeBack();
+  t.deepEqual(await statement.step(), { againMs: 1000 });
   now = 400;
-  t.is(await statement.takeBack(), 600);
+  statement.takeBack();
+  t.deepEqual(await statement.step(), { againMs: 600 });
   t.deepEqual(member.said, ['gateway 0']);
-  await statement.say(node, 1);
+  statement.state(node, 1);
   now = 1000;
-  t.is(await statement.takeBack(), 1000, 'it was called back in between');
+  statement.takeBack();
+  t.deepEqual(await statement.step(), { againMs: 1000 }, 'it was called back in between');
   now = 2000;
-  t.is(await statement.takeBack(), Infinity);
-  await statement.say(node, 1);
+  t.deepEqual(await statement.step(), {});
+  statement.state(node, 1);
+  await statement.step();
   t.deepEqual(member.said, ['gateway 0', 'withdrawn', 'gateway 0']);
+});
+
+test('Statement that cannot be said is a condition, and is said as soon as it can be', async (t) => {
+  const member = new FakeMember();
+  const conditions = new Conditions(QUIET);
+  const statement = newStatement(t, { member, conditions });
+  const codes = (): string[] => conditions.all().map(({ code }) => code);
+  member.isFull = true;
+  statement.state(gatewayNode(SITE, 'gw-0'), 1);
+  void statement.run();
+  while (!codes().includes('IST_RECORD_UNSAID')) await delay(5);
+  member.isFull = false;
+  while (codes().length > 0) await delay(5);
+  t.deepEqual(member.said, ['gateway 0']);
 });
 
 test('resting() gives a gateway that drains or is not listed, lanes that are not wanted, and drained clusters', (t) => {

@@ -90,7 +90,7 @@ export class Gateway implements DaemonParts {
     });
     this.#events = new Events({ ...tools, paths: this.#prober });
     this.#traffic = new Traffic(run);
-    this.#statement = new Statement({ member, lanes: this.#lanes });
+    this.#statement = new Statement({ ...tools, member, lanes: this.#lanes, node: flags.node });
     this.#rekeying = new Rekeying({
       ...tools,
       lanes: this.#lanes,
@@ -123,15 +123,14 @@ export class Gateway implements DaemonParts {
     this.#prober.watch({ ...planned, fleet }, host);
     if (await this.#kick()) await this.#apply(planned);
     this.#options.tools.conditions.set('plan', planned.conditions);
-    let farewellMs = Infinity;
     if (membership === 'member') {
-      if (isListed) await this.#statement.say(node, this.#lanes.stated);
-      else farewellMs = await this.#statement.takeBack();
+      if (isListed) this.#statement.state(node, this.#lanes.stated);
+      else this.#statement.takeBack();
     }
     this.#publishing.wake();
     this.#judge();
     const { restMs } = this.#keeper;
-    return { againMs: Math.min(restMs, this.#lanes.restMs, this.#rekeying.restMs, farewellMs) };
+    return { againMs: Math.min(restMs, this.#lanes.restMs, this.#rekeying.restMs) };
   }
 
   noticed(what: KernelChange): void {
@@ -168,7 +167,7 @@ export class Gateway implements DaemonParts {
       tick: () => this.#judge(),
       look: () => this.#look(),
     });
-    return [...sources, () => this.#publishing.run()];
+    return [...sources, () => this.#publishing.run(), () => this.#statement.run()];
   }
 
   async #look(): Promise<void> {

@@ -1,12 +1,19 @@
 // What this gateway states of itself to other clusters: its record, for as long as the site has it.
 
 import type { GatewayView, Member } from '#broker';
+import { Loop } from '#host';
+import type { Again, DaemonTools } from '#host';
+import { condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import type { GatewayNode } from './inputs.ts';
 import type { Lanes } from './lanes.ts';
 
 export interface StatementOptions {
   readonly member: Pick<Member, 'publishGateway' | 'withdraw'>;
   readonly lanes: Pick<Lanes, 'keys' | 'fault'>;
+  readonly conditions: Pick<DaemonTools['conditions'], 'set'>;
+  readonly signal: AbortSignal;
+  readonly node: string;
   /** Milliseconds on a monotonic clock. @default performance.now */
   readonly now?: () => number;
 }
@@ -16,44 +23,70 @@ const FAREWELL_MS = 1000;
 
 export class Statement {
   readonly #options: Required<StatementOptions>;
-  #said: string | undefined;
+  readonly #loop: Loop;
+  /** Absent: nobody has decided yet. */
+  #wanted: GatewayView | 'nothing' | undefined;
+  #said: GatewayView | 'nothing' = 'nothing';
   /** Until when a gateway stays that is taken out of the site. */
   #farewellAt: number | undefined;
 
   constructor(options: StatementOptions) {
     this.#options = { now: () => performance.now(), ...options };
+    const { signal } = options;
+    this.#loop = new Loop({ pass: () => this.step(), failed: (error) => this.#failed(error), signal });
   }
 
-  /**
-   * States it; the member takes back an ordinal that it no longer has. Without all keys nothing is said: tunnels stand by
-   * those that were, and a shorter list would end them.
-   */
-  async say({ ordinal, endpoint }: GatewayNode, wanted: number): Promise<void> {
-    const { member, lanes } = this.#options;
+  /** Beside the passes: a disk that is full or a broker that is slow must not hold up the kernel. */
+  async run(): Promise<void> {
+    await this.#loop.run();
+  }
+
+  /** From now on this. Without all keys what was said stands: tunnels stand by those that were, and a shorter list would end them. */
+  state({ ordinal, endpoint }: GatewayNode, lanes: number): void {
     this.#farewellAt = undefined;
-    if (lanes.fault !== undefined) return;
-    const keys = lanes.keys.slice(0, wanted).map(({ publicKey }) => publicKey);
-    const gateway: GatewayView = { ordinal, keys, ...(endpoint === undefined ? {} : { endpoint }) };
-    const text = JSON.stringify(gateway);
-    if (text === this.#said) return;
-    await member.publishGateway(gateway);
-    this.#said = text;
+    if (this.#options.lanes.fault !== undefined) return;
+    const keys = this.#options.lanes.keys.slice(0, lanes).map(({ publicKey }) => publicKey);
+    this.#want({ ordinal, keys, ...(endpoint === undefined ? {} : { endpoint }) });
   }
 
   /**
-   * Takes it back. Own workers do not know this gateway any more, and drop what it would hand them; others are told to
+   * From now on nothing. Own workers do not know this gateway any more, and drop what it would hand them; others are told to
    * leave it first.
-   *
-   * @returns milliseconds after which this has to be called again; Infinity once there is nothing left to take back
    */
-  async takeBack(): Promise<number> {
-    if (this.#said === undefined) return Infinity;
-    const now = this.#options.now();
-    this.#farewellAt ??= now + FAREWELL_MS;
-    if (now < this.#farewellAt) return this.#farewellAt - now;
-    // Only then: a withdrawal that cannot be signed is tried again.
-    await this.#options.member.withdraw();
-    this.#said = undefined;
-    return Infinity;
+  takeBack(): void {
+    if (this.#wanted === undefined) return;
+    this.#farewellAt ??= this.#options.now() + FAREWELL_MS;
+    this.#want('nothing');
   }
+
+  /** Says what is wanted by now, if it was not said. */
+  async step(): Promise<Again> {
+    const { member, conditions, now } = this.#options;
+    const wanted = this.#wanted ?? 'nothing';
+    if (isSame(wanted, this.#said)) return {};
+    const restMs = wanted === 'nothing' ? (this.#farewellAt ?? 0) - now() : 0;
+    if (restMs > 0) return { againMs: restMs };
+    // A member takes back an ordinal that it no longer has.
+    if (wanted === 'nothing') await member.withdraw();
+    else await member.publishGateway(wanted);
+    this.#said = wanted;
+    conditions.set('statement', []);
+    return {};
+  }
+
+  #failed(error: unknown): void {
+    const { conditions, node } = this.#options;
+    const reason = messageOf(error);
+    conditions.set('statement', [condition('IST_RECORD_UNSAID', node, { reason })]);
+  }
+
+  #want(wanted: GatewayView | 'nothing'): void {
+    if (this.#wanted !== undefined && isSame(wanted, this.#wanted)) return;
+    this.#wanted = wanted;
+    this.#loop.wake();
+  }
+}
+
+function isSame(a: GatewayView | 'nothing', b: GatewayView | 'nothing'): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

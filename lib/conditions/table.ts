@@ -139,6 +139,11 @@ export const CONDITIONS = {
     severity: 'warning',
     text: 'A record of cluster "{cluster}" is refused: {reason}. What was last known good stays in force',
   },
+  IST_RECORD_UNSAID: {
+    title: 'Own record is not said',
+    severity: 'warning',
+    text: 'What other clusters should know of this gateway cannot be said: {reason}. They keep what they know, and it is tried again',
+  },
   IST_SITE_INVALID: {
     title: 'Site directory is invalid',
     severity: 'error',
