@@ -12,30 +12,37 @@ import { groupIn } from './switches.ts';
 /** `static`: one WireGuard device a side and routes through it, made by hand: nothing of the product runs. */
 export type BedKind = 'direct' | 'vxlan' | 'static';
 
+export interface BedSize {
+  /** Of each site. @default 2 */
+  readonly workers?: number;
+  /** @default 2 */
+  readonly lanes?: number;
+}
+
 const GATEWAYS = 2;
-const LANES = 2;
 /** A return may have to prove its steadiness for a minute, and a test in a loaded machine waits longer. */
 const PATIENCE_MS = 150_000;
 
 export class Bed implements AsyncDisposable {
   readonly kind: BedKind;
   readonly lab: Lab;
+  readonly #lanes: number;
 
-  private constructor(kind: BedKind, lab: Lab) {
+  private constructor(kind: BedKind, lab: Lab, lanes: number) {
     this.kind = kind;
     this.lab = lab;
+    this.#lanes = lanes;
   }
 
-  /** @param workers of each site; a static bed has one */
-  static async build(kind: BedKind, workers = 2): Promise<Bed> {
-    if (kind === 'static') return new Bed(kind, await handmadeSites('fs'));
+  static async build(kind: BedKind, { workers = 2, lanes = 2 }: BedSize = {}): Promise<Bed> {
+    if (kind === 'static') return new Bed(kind, await handmadeSites('fs'), 1);
     const link = kind;
-    const site = { gateways: GATEWAYS, workers, podsPerWorker: 1, hostProcesses: 0, lanes: LANES, link };
+    const site = { gateways: GATEWAYS, workers, podsPerWorker: 1, hostProcesses: 0, lanes, link };
     const name = `bf${kind[0]}-${process.pid % 100_000}`;
     const lab = await Lab.up({ sites: { east: site, west: site } }, { name });
     try {
       await startClusterset(lab);
-      return new Bed(kind, lab);
+      return new Bed(kind, lab, lanes);
     } catch (error) {
       await lab.down();
       throw error;
@@ -65,7 +72,7 @@ export class Bed implements AsyncDisposable {
   async #thinGroups(): Promise<string[]> {
     const found = await Promise.all(
       this.lab.nodes.map(async ({ place, role }) => {
-        const members = role === 'gateway' ? GATEWAYS * LANES : GATEWAYS;
+        const members = role === 'gateway' ? GATEWAYS * this.#lanes : GATEWAYS;
         const said = (await this.lab.place(place).exec(['ip', 'nexthop'])).split('\n');
         const groups = said.map(groupIn).filter((group) => group !== undefined);
         const full = groups.filter((group) => group.members.length === members);

@@ -19,16 +19,10 @@ export const clock: FailoverRow = {
   what: 'the wall clock jumps by an hour',
   variants: [
     {
-      id: 'clock/forth',
+      id: 'clock/jump',
       what: 'forth, and back',
       limits: { lost: 0, tcpLost: 0 },
       arm: always(() => jumpClock(HOUR_S)),
-    },
-    {
-      id: 'clock/back',
-      what: 'back, and forth',
-      limits: { lost: 0, tcpLost: 0 },
-      arm: always(() => jumpClock(-HOUR_S)),
     },
     {
       id: 'clock/created-anew',
