@@ -8,8 +8,8 @@ import { groupIn, memberOf, missing, mostSwitches, switchesIn } from './switches
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
 
 test('groupIn() reads cluster groups and nothing else', (t) => {
-  t.deepEqual(groupIn(GROUP), { id: 7_401_002, members: [7_400_000, 7_400_001, 7_400_008] });
-  t.deepEqual(groupIn(`Deleted ${GROUP}`), { id: 7_401_002, members: [] });
+  t.deepEqual(groupIn(GROUP), { id: 7_401_002, index: 2, members: [7_400_000, 7_400_001, 7_400_008] });
+  t.deepEqual(groupIn(`Deleted ${GROUP}`), { id: 7_401_002, index: 2, members: [] });
   t.is(groupIn('id 7475048 group 7475041 type resilient buckets 125 proto 73'), undefined, 'of siblings');
   t.is(groupIn('id 7400000 dev ist00 scope host proto 73'), undefined);
   t.is(groupIn('id 12 group 3/4 proto bird'), undefined);

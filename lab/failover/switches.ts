@@ -23,17 +23,17 @@ export interface Switch {
   readonly change: 'left' | 'came';
 }
 
-/** Of cluster groups alone; absent for an object that is none. */
+/** Of cluster groups alone, by the cluster's index; absent for an object that is none. */
 export function groupIn(
   line: string,
-): { readonly id: number; readonly members: readonly number[] } | undefined {
+): { readonly id: number; readonly index: number; readonly members: readonly number[] } | undefined {
   const [, deleted, digits, list] = /^(Deleted )?id (\d+) group ([\d/,]+)/.exec(line) ?? [];
   if (digits === undefined || list === undefined) return undefined;
   const id = Number(digits);
   const kind = (id - NEXTHOP_BASE) % FAMILY;
   if (id < NEXTHOP_BASE || kind < CLUSTER_GROUPS[0] || kind >= CLUSTER_GROUPS[1]) return undefined;
   const members = list.split('/').map((member) => Number.parseInt(member, 10));
-  return { id, members: deleted === undefined ? members : [] };
+  return { id, index: kind - CLUSTER_GROUPS[0], members: deleted === undefined ? members : [] };
 }
 
 /** How the membership of every group changed, from what each kernel held first to the last of what it told. */

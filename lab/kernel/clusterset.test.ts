@@ -4,6 +4,10 @@ import type { ScenarioInput } from '#lab';
 import { NFT_TABLE } from '#lib/constants';
 import test from 'ava';
 import * as v from 'valibot';
+import { Bed } from '../failover/bed.ts';
+import { clock } from '../failover/clock-rows.ts';
+import { countFault } from '../failover/counting.ts';
+import { ROWS } from '../failover/rows.ts';
 import { missedPairs, until } from '../tests/settled.ts';
 
 // One clusterset for all, each test going on where the one before has stopped. Emulated machines are slow: it counts, and measures no time.
@@ -11,6 +15,7 @@ const name = `k${process.pid % 100_000}`;
 let lab: Lab;
 
 const two = { gateways: 2, workers: 1, podsPerWorker: 1, hostProcesses: 0, lanes: 1 } as const;
+/** No more hosts and lanes than an emulated machine has time for. */
 const SITES = {
   east: { ...two, underlay: 'dual' },
   west: { ...two, underlay: 'v4', link: 'vxlan' },
@@ -117,6 +122,39 @@ test('"Too big" about our own outer packets is not believed: nothing is cut from
     );
   await until(() => reached());
 });
+
+/** A tenth of the failover table's traffic: a switch is the kernel's, however much it moves. */
+const LIGHT = { flows: 4, rate: 100, connections: 4, writeMs: 200 } as const;
+/** Enough for every switch to be over, on a machine that takes five times as long for each second. */
+const MOST_MS = 4000;
+const AFTER_MS = 1000;
+/** One variant of each row. */
+const CHOSEN = [
+  'gateway-dead/remote',
+  'tunnel-killed/device',
+  'daemon-killed/kill',
+  'path-dead/loss',
+  'gray/forward-drop',
+  'mtu/1296',
+  'worker-link/direct',
+  'site-dead/all',
+  'flapping/path',
+  'broker-gone/all',
+  'planned/keys',
+  'suspended/gateway',
+  'starved/cpu',
+];
+const faults = ROWS.flatMap(({ variants }) => variants).filter(({ id }) => CHOSEN.includes(id));
+
+for (const variant of [...faults, ...clock.variants])
+  test(`${variant.id} costs no more than it may: ${variant.what}`, async (t) => {
+    await new Bed('direct', lab, two.lanes).whole();
+    const afterMs = Math.min(variant.afterMs ?? AFTER_MS, AFTER_MS);
+    const light = { ...variant, afterMs, traffic: { ...variant.traffic, ...LIGHT } };
+    const { run, found } = await countFault(lab, light, { mostMs: MOST_MS });
+    t.log(`${run.lost} lost, ${run.hit} flows hit, ${JSON.stringify(run.figures)}`);
+    t.deepEqual(found, []);
+  });
 
 test('A site that leaves leaves nothing in its kernels, and the others go on', async (t) => {
   await leaveSite(lab, 'west');

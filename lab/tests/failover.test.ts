@@ -9,7 +9,7 @@ import { ROWS } from '../failover/rows.ts';
 const variants = ROWS.filter(({ isReference }) => isReference !== true).flatMap((row) => row.variants);
 
 /** Enough for every switch to be over. */
-const MOST_MS = 6000;
+const MOST_MS = 5000;
 
 let bed: Bed | undefined;
 

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs/promises';
 
+/** The lowest niceness. */
 const LEAST = '19';
 
 export class Child implements AsyncDisposable {

@@ -15,7 +15,7 @@
  */
 export type MtuPhase = 'base' | 'searching' | 'complete';
 
-/** Sizes are those of inner IP packets: the ceiling, which is the device's MTU, or a multiple of 16 below it. */
+/** Sizes are those of inner IP packets: the ceiling, which is what this host's own line leaves room for, or a multiple of 16 below it. */
 export interface Mtu {
   readonly phase: MtuPhase;
   /** What may be sent. While searching that is what was known before, so that routes change once and not at each step. */
