@@ -50,10 +50,15 @@ function takes(fault: SoakFault): readonly string[] {
   return 'place' in fault && TAKES_GATEWAY.has(fault.kind) ? [fault.place] : [];
 }
 
-/** Somebody has to act for this fault to be survived, and cannot: its daemon is dead, and its kernel does what it was told last. */
+/**
+ * Somebody has to act for this fault to be survived, and cannot: its daemon is dead, and its kernel does what it was told last. One that
+ * hangs is left to what no other gateway reaches, and so has to say that it does not reach it either.
+ */
 function isHampered(topology: SoakTopology, fault: SoakFault, all: readonly SoakFault[]): boolean {
   const acting = actors(topology, fault);
-  return all.some((other) => other !== fault && other.kind === 'daemon-killed' && acting.has(other.place));
+  const isIdle = ({ kind }: SoakFault): boolean =>
+    kind === 'daemon-killed' || (kind === 'suspended' && fault.kind === 'isolated');
+  return all.some((other) => other !== fault && 'place' in other && isIdle(other) && acting.has(other.place));
 }
 
 /** Nodes whose daemons have to notice. More than would do: a soak that is in doubt does without a pair of faults. */

@@ -52,10 +52,11 @@ test('verdict() lets everything be reached over a single path that is left', (t)
   t.is(expected(dead('east/gw-0'), dead('west/gw-0'), black), 'unclear');
 });
 
-test('verdict() has an isolated site refuse whatever else is broken, and leaves other sites alone', (t) => {
+test('verdict() has an isolated site refuse unless a gateway hangs, and leaves other sites alone', (t) => {
   const isolated: SoakFault = { kind: 'isolated', site: 'west' };
   t.is(expected(isolated), 'refused');
-  t.is(expected({ kind: 'suspended', place: 'east/gw-0' }, isolated), 'refused');
+  t.is(expected({ kind: 'gateway-dead', place: 'east/gw-0' }, isolated), 'refused');
+  t.is(expected({ kind: 'suspended', place: 'east/gw-0' }, isolated), 'unclear');
   const three = { ...twoSites, sites: [...twoSites.sites, siteNamed('north')] };
   const said = sitePairs(three).map(
     (sites) => `${sites.map(({ name }) => name).join('-')} ${verdict(three, sites, [isolated])}`,
