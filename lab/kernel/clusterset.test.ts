@@ -162,11 +162,8 @@ for (const variant of CHOSEN.flatMap((id) => variants.get(id) ?? []))
   });
 
 test('Each row of the failover table was there', (t) => {
-  const rows = [...ROWS, clock].filter(({ isReference }) => isReference !== true);
-  t.deepEqual(
-    CHOSEN.map((id) => id.split('/')[0]).toSorted(),
-    [...rows.map(({ id }) => id), 'clock'].toSorted(),
-  );
+  const rows = [...ROWS.filter(({ isReference }) => isReference !== true), clock];
+  t.deepEqual(new Set(CHOSEN.map((id) => id.split('/')[0])), new Set(rows.map(({ id }) => id)));
 });
 
 test('A site that leaves leaves nothing in its kernels, and the others go on', async (t) => {
