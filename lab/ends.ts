@@ -1,10 +1,10 @@
 // Talks to the processes that stand for pods.
 
-import fs from 'node:fs/promises';
+import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isGone } from './enter.ts';
+import { codeOf } from '#lib/errors';
 import { parseResult, renderCheck, type Check, type CheckResult } from './pod/protocol.ts';
 
 /**
@@ -46,14 +46,20 @@ export async function askEnd(
   }
 }
 
-/** Waits until the process listens. */
+/** There is no socket, or nobody listens on it. */
+const NOT_YET = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/** Waits until the process listens: the socket is there a moment sooner. */
 export async function waitForEnd(socketPath: string, timeoutMs = 10_000): Promise<void> {
   for (const until = Date.now() + timeoutMs; Date.now() < until; await sleep(10)) {
+    const socket = net.connect(socketPath);
     try {
-      await fs.access(socketPath);
+      await once(socket, 'connect');
       return;
     } catch (error) {
-      if (!isGone(error)) throw error;
+      if (!NOT_YET.has(codeOf(error) ?? '')) throw error;
+    } finally {
+      socket.destroy();
     }
   }
   throw new Error(`Cannot reach "${socketPath}": nothing listened there within ${timeoutMs} ms`);

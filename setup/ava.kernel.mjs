@@ -2,7 +2,7 @@
 
 export default {
   extensions: ['ts'],
-  files: ['lab/kernel/**/*.test.ts', 'lab/tests/wireguard.test.ts'],
+  files: ['lab/kernel/**/*.test.ts', '!lab/kernel/failover.test.ts', 'lab/tests/wireguard.test.ts'],
   // Quantity is no matter of the kernel, and slow to emulate.
   match: ['*', '!*a thousand peers*'],
   concurrency: 1,

@@ -83,7 +83,9 @@ function skipped(tier: Tier, obstacle: string): Outcome {
 /** `npm test -- unit`, `npm test -- lab 'lab/tests/join*'`: one tier, and files of it. */
 function select(args: readonly string[]): readonly [tiers: readonly Tier[], patterns: readonly string[]] {
   const named = TIERS.filter((tier) => tier.name === args[0]);
-  return named.length > 0 ? [named, args.slice(1)] : [TIERS, args];
+  return named.length > 0
+    ? [named, args.slice(1)]
+    : [TIERS.filter(({ isByName }) => isByName !== true), args];
 }
 
 /** Sets up one tier after the other, since each may ask; then runs those that it can. */

@@ -13,6 +13,8 @@ export interface Tier {
   readonly ava: readonly string[];
   /** Few long tests: each is shown as it passes. */
   readonly showPassed: boolean;
+  /** It is run only where it is named: it takes longer than the others together. */
+  readonly isByName?: true;
   /** It is run beside the others, and takes only what time they leave. */
   readonly isBeside?: true;
   /** After which it counts as failed. A whole run stays under half an hour on two cores: this is for slower ones. */
@@ -68,6 +70,15 @@ export const TIERS: readonly Tier[] = [
     ava: ['--config', 'setup/ava.kernel.mjs'],
     showPassed: true,
     timeoutMinutes: 60,
+    prepare: prepareKernel,
+  },
+  {
+    name: 'kernel-faults',
+    isByName: true,
+    launcher: ['lab/vm/main.ts', process.execPath],
+    ava: ['--config', 'setup/ava.faults.mjs'],
+    showPassed: true,
+    timeoutMinutes: 90,
     prepare: prepareKernel,
   },
 ];

@@ -4,10 +4,6 @@ import type { ScenarioInput } from '#lab';
 import { NFT_TABLE } from '#lib/constants';
 import test from 'ava';
 import * as v from 'valibot';
-import { Bed } from '../failover/bed.ts';
-import { clock } from '../failover/clock-rows.ts';
-import { countFault } from '../failover/counting.ts';
-import { ROWS } from '../failover/rows.ts';
 import { missedPairs, until } from '../tests/settled.ts';
 
 // One clusterset for all, each test going on where the one before has stopped. Emulated machines are slow: it counts, and measures no time.
@@ -121,49 +117,6 @@ test('"Too big" about our own outer packets is not believed: nothing is cut from
       /mtu/,
     );
   await until(() => reached());
-});
-
-/** A tenth of the failover table's traffic: a switch is the kernel's, however much it moves. */
-const LIGHT = { flows: 4, rate: 100, connections: 4, writeMs: 200 } as const;
-/** Enough for every switch to be over, on a machine that takes five times as long for each second. */
-const MOST_MS = 4000;
-const AFTER_MS = 1000;
-/**
- * One variant of each row. First those that no path falls by, last those that all do: a path has to prove itself the longer, the more
- * often it fell, and here that is waited for.
- */
-const CHOSEN = [
-  'daemon-killed/kill',
-  'broker-gone/all',
-  'planned/keys',
-  'clock/jump',
-  'starved/cpu',
-  'suspended/gateway',
-  'mtu/1296',
-  'worker-link/direct',
-  'gray/forward-drop',
-  'path-dead/loss',
-  'tunnel-killed/device',
-  'gateway-dead/remote',
-  'clock/created-anew',
-  'flapping/path',
-  'site-dead/all',
-];
-const variants = new Map([...ROWS, clock].flatMap((row) => row.variants.map((each) => [each.id, each])));
-
-for (const variant of CHOSEN.flatMap((id) => variants.get(id) ?? []))
-  test(`${variant.id} costs no more than it may: ${variant.what}`, async (t) => {
-    await new Bed('direct', lab, two.lanes).whole();
-    const afterMs = Math.min(variant.afterMs ?? AFTER_MS, AFTER_MS);
-    const light = { ...variant, afterMs, traffic: { ...variant.traffic, ...LIGHT } };
-    const { run, found } = await countFault(lab, light, { mostMs: MOST_MS });
-    t.log(`${run.lost} lost, ${run.hit} flows hit, ${JSON.stringify(run.figures)}`);
-    t.deepEqual(found, []);
-  });
-
-test('Each row of the failover table was there', (t) => {
-  const rows = [...ROWS.filter(({ isReference }) => isReference !== true), clock];
-  t.deepEqual(new Set(CHOSEN.map((id) => id.split('/')[0])), new Set(rows.map(({ id }) => id)));
 });
 
 test('A site that leaves leaves nothing in its kernels, and the others go on', async (t) => {
