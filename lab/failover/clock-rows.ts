@@ -28,6 +28,7 @@ export const clock: FailoverRow = {
       id: 'clock/created-anew',
       what: `back, and ${LOCAL} is created anew in it: its handshakes are older than those that its peers have seen`,
       // What is seen at the end is seen before the clock is set right.
+      forMs: 12_000,
       afterMs: 0,
       limits: { silenceMs: 500, tcpLost: 0, missing: 0 },
       arm: always((lab) =>
