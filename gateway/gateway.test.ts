@@ -680,6 +680,12 @@ test('Statement that cannot be said is a condition, and is said as soon as it ca
   member.isFull = false;
   while (codes().length > 0) await delay(5);
   t.deepEqual(member.said, ['gateway 0']);
+  member.isFull = true;
+  statement.state(gatewayNode(SITE, 'gw-0'), 0);
+  while (codes().length === 0) await delay(5);
+  statement.state(gatewayNode(SITE, 'gw-0'), 1);
+  while (codes().length > 0) await delay(5);
+  t.deepEqual(member.said, ['gateway 0'], 'nothing is wanted any more that was not said');
 });
 
 test('resting() gives a gateway that drains or is not listed, lanes that are not wanted, and drained clusters', (t) => {

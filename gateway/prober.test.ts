@@ -273,6 +273,24 @@ test('Prober tells siblings which clusters it reaches, and hears it from them', 
   t.is(reach(), '');
 });
 
+test('Prober has own nodes ask at once when it reaches other clusters than before', async (t) => {
+  const far = await farEnd(t, 41, 2);
+  let frozen: number | undefined;
+  const own = prober(t, { kick: () => {} });
+  const sibling = prober(t, { now: () => frozen ?? performance.now() });
+  own.watch(
+    watched({ tunnels: [tunnel('west/0#0', 41, 2)], links: [link('gw-1', 41, [1, 4], 1)] }),
+    NOTHING_KNOWN,
+  );
+  sibling.watch(watched({ links: [link('gw-0', 41, [4, 1], 0)] }), NOTHING_KNOWN);
+  const reach = (): string => [...(sibling.health().gateways?.get(0) ?? ['unknown'])].join();
+  await until(t, 'west', () => reach() === '2');
+  // It asks nothing by itself any more.
+  frozen = (sibling.answeredAt('node gw-0') ?? 0) + 25;
+  far.mute = true;
+  await until(t, 'nothing', () => reach() === '');
+});
+
 test('Prober does not offer own nodes a cluster whose gateways get nothing through it', async (t) => {
   const [far, other] = await Promise.all([farEnd(t, 30, 2), farEnd(t, 30, 3)]);
   const [own, sibling] = [prober(t), prober(t)];

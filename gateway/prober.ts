@@ -21,8 +21,8 @@ import {
   tunnelPath,
 } from './probed.ts';
 import { NOTHING_RESTS, isSameRest } from './resting.ts';
-import { reachOfSiblings, relief } from './siblings.ts';
 import type { Resting } from './resting.ts';
+import { reachOfSiblings, relief } from './siblings.ts';
 import { usable } from './usable.ts';
 import type { Standing } from './usable.ts';
 

@@ -1,5 +1,6 @@
 // What this gateway states of itself to other clusters: its record, for as long as the site has it.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { GatewayView, Member } from '#broker';
 import { Loop } from '#host';
 import type { Again, DaemonTools } from '#host';
@@ -24,8 +25,7 @@ const FAREWELL_MS = 1000;
 export class Statement {
   readonly #options: Required<StatementOptions>;
   readonly #loop: Loop;
-  /** Absent: nobody has decided yet. */
-  #wanted: GatewayView | 'nothing' | undefined;
+  #wanted: GatewayView | 'nothing' = 'nothing';
   #said: GatewayView | 'nothing' = 'nothing';
   /** Until when a gateway stays that is taken out of the site. */
   #farewellAt: number | undefined;
@@ -54,7 +54,6 @@ export class Statement {
    * leave it first.
    */
   takeBack(): void {
-    if (this.#wanted === undefined) return;
     this.#farewellAt ??= this.#options.now() + FAREWELL_MS;
     this.#want('nothing');
   }
@@ -62,14 +61,15 @@ export class Statement {
   /** Says what is wanted by now, if it was not said. */
   async step(): Promise<Again> {
     const { member, conditions, now } = this.#options;
-    const wanted = this.#wanted ?? 'nothing';
-    if (isSame(wanted, this.#said)) return {};
-    const restMs = wanted === 'nothing' ? (this.#farewellAt ?? 0) - now() : 0;
-    if (restMs > 0) return { againMs: restMs };
-    // A member takes back an ordinal that it no longer has.
-    if (wanted === 'nothing') await member.withdraw();
-    else await member.publishGateway(wanted);
-    this.#said = wanted;
+    const wanted = this.#wanted;
+    if (!isDeepStrictEqual(wanted, this.#said)) {
+      const restMs = wanted === 'nothing' ? (this.#farewellAt ?? 0) - now() : 0;
+      if (restMs > 0) return { againMs: restMs };
+      // A member takes back an ordinal that it no longer has.
+      if (wanted === 'nothing') await member.withdraw();
+      else await member.publishGateway(wanted);
+      this.#said = wanted;
+    }
     conditions.set('statement', []);
     return {};
   }
@@ -81,12 +81,8 @@ export class Statement {
   }
 
   #want(wanted: GatewayView | 'nothing'): void {
-    if (this.#wanted !== undefined && isSame(wanted, this.#wanted)) return;
+    if (isDeepStrictEqual(wanted, this.#wanted)) return;
     this.#wanted = wanted;
     this.#loop.wake();
   }
-}
-
-function isSame(a: GatewayView | 'nothing', b: GatewayView | 'nothing'): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -65,7 +65,7 @@ async function runTier(tier: Tier, patterns: readonly string[], signal: AbortSig
 }
 
 async function timed(tier: Tier, patterns: readonly string[], signal: AbortSignal): Promise<Outcome> {
-  print(`Tier ${tier.name}${tier.isBeside === true ? ', beside the others' : ''}`);
+  print(`Tier ${tier.name}`);
   const started = performance.now();
   const outcome = await runTier(tier, patterns, signal);
   const seconds = ((performance.now() - started) / 1000).toFixed(0);

@@ -13,7 +13,7 @@ export interface Tier {
   readonly ava: readonly string[];
   /** Few long tests: each is shown as it passes. */
   readonly showPassed: boolean;
-  /** It is run only where it is named: it takes longer than the others together. */
+  /** It is run only where it is named: it takes too long beside the others. */
   readonly isByName?: true;
   /** It is run beside the others, and takes only what time they leave. */
   readonly isBeside?: true;
@@ -48,6 +48,13 @@ async function prepareKernel(): Promise<string | undefined> {
   return missing;
 }
 
+/** In a virtual machine. */
+const EMULATED = {
+  launcher: ['lab/vm/main.ts', process.execPath],
+  showPassed: true,
+  prepare: prepareKernel,
+} as const;
+
 export const TIERS: readonly Tier[] = [
   {
     name: 'unit',
@@ -64,21 +71,17 @@ export const TIERS: readonly Tier[] = [
     prepare: () => setUp('test'),
   },
   {
+    ...EMULATED,
     name: 'kernel',
     isBeside: true,
-    launcher: ['lab/vm/main.ts', process.execPath],
     ava: ['--config', 'setup/ava.kernel.mjs'],
-    showPassed: true,
     timeoutMinutes: 60,
-    prepare: prepareKernel,
   },
   {
+    ...EMULATED,
     name: 'kernel-faults',
     isByName: true,
-    launcher: ['lab/vm/main.ts', process.execPath],
     ava: ['--config', 'setup/ava.faults.mjs'],
-    showPassed: true,
     timeoutMinutes: 90,
-    prepare: prepareKernel,
   },
 ];

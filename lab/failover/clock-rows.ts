@@ -21,14 +21,16 @@ export const clock: FailoverRow = {
     {
       id: 'clock/jump',
       what: 'forth, and back',
+      forMs: 4000,
       limits: { lost: 0, tcpLost: 0 },
       arm: always(() => jumpClock(HOUR_S)),
     },
     {
       id: 'clock/created-anew',
       what: `back, and ${LOCAL} is created anew in it: its handshakes are older than those that its peers have seen`,
-      // What is seen at the end is seen before the clock is set right.
+      // A daemon starts in it, and what its peers have left has to prove itself again.
       forMs: 12_000,
+      // What is seen at the end is seen before the clock is set right.
       afterMs: 0,
       limits: { silenceMs: 500, tcpLost: 0, missing: 0 },
       arm: always((lab) =>

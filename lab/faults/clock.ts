@@ -9,7 +9,7 @@ import { faultOf, type Fault } from './fault.ts';
 export async function jumpClock(seconds: number): Promise<Fault> {
   const words = (await fs.readFile('/proc/cmdline', 'utf8')).split(/\s+/);
   if (!words.includes(GUEST_MARK))
-    throw new Error('Cannot set the clock: it is that of a real machine. See: npm test -- kernel');
+    throw new Error('Cannot set the clock: it is that of a real machine. See: npm test -- kernel-faults');
   await jump(seconds);
   return faultOf(`the wall clock is ${seconds} s off`, () => jump(-seconds));
 }
