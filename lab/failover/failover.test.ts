@@ -1,8 +1,9 @@
 import test from 'ava';
 import type { Run } from './measure.ts';
 import { failoverPage } from './page.ts';
+import { pool } from './pool.ts';
 import { chooseRows } from './run.ts';
-import { renderRows, summarizeRow, summarizeVariant } from './summary.ts';
+import { renderRows, summarizeRow, summarizeVariant, type VariantResult } from './summary.ts';
 import { groupIn, memberOf, missing, mostSwitches, switchesIn } from './switches.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
@@ -148,6 +149,31 @@ test('chooseRows() finds rows and variants by their ids', (t) => {
   t.is(new Set(ids).size, ids.length);
 });
 
+const machine = { cpus: 2, cpu: 'one', kernel: '6.18.5', node: 'v24' };
+
+test('pool() takes the runs of several documents together', (t) => {
+  const row = { id: 'gateway-dead', what: 'dead' };
+  const document = (...measured: readonly VariantResult['measured'][]): unknown => {
+    const ids = ['gateway-dead/local', 'gateway-dead/remote'];
+    const results = measured.map((each, at) => ({ ...variant, id: ids[at] ?? '', measured: each }));
+    return JSON.parse(JSON.stringify({ machine, rows: [summarizeRow(row, results)], references: [] }));
+  };
+  const never = { ...good, silenceMs: Infinity };
+  const { rows } = pool([
+    document({ control, runs: [good] }, { error: 'no' }),
+    document({ control, runs: [good, never] }, { control, runs: [good] }),
+  ]);
+  t.deepEqual(rows, [
+    summarizeRow(row, [
+      { ...variant, measured: { control, runs: [good, good, never] } },
+      { ...variant, id: 'gateway-dead/remote', measured: { control, runs: [good] } },
+    ]),
+  ]);
+  t.throws(() => pool([]), { message: /there are no figures/ });
+  const elsewhere = { machine: { ...machine, cpus: 64 }, rows: [], references: [] };
+  t.throws(() => pool([document(), elsewhere]), { message: /different machines/ });
+});
+
 test('failoverPage() holds a row a variant, and what others need for the same', (t) => {
   const row = { id: 'gateway-dead', what: 'dead' };
   const still = {
@@ -155,18 +181,17 @@ test('failoverPage() holds a row a variant, and what others need for the same', 
     id: 'static/gateway-dead',
     measured: { control, runs: [{ ...good, silenceMs: 8000 }] },
   };
-  const page = failoverPage(
-    JSON.stringify({
-      machine: { cpus: 2, cpu: 'one', kernel: '6.18', node: 'v24' },
-      rows: [
-        summarizeRow(row, [
-          { ...variant, measured: { control, runs: [{ ...good, figures: { newMs: Infinity } }] } },
-          { ...variant, id: 'gateway-dead/remote', measured: { error: 'no' } },
-        ]),
-      ],
-      references: [summarizeRow({ id: 'static', what: 'by hand' }, [still])],
-    }),
-  );
+  const result = {
+    machine,
+    rows: [
+      summarizeRow(row, [
+        { ...variant, measured: { control, runs: [{ ...good, figures: { newMs: Infinity } }] } },
+        { ...variant, id: 'gateway-dead/remote', measured: { error: 'no' } },
+      ]),
+    ],
+    references: [summarizeRow({ id: 'static', what: 'by hand' }, [still])],
+  };
+  const page = failoverPage(pool([JSON.parse(JSON.stringify(result))]));
   t.regex(page, /\| `gateway-dead\/local` .* 300 \/ 300 \/ 300 .* newMs never \/ never \/ never .* met \|/);
   t.regex(page, /\| `gateway-dead\/remote` .* not measured \|/);
   t.regex(page, /\| `gateway-dead\/local` \| 300 \| more than 27: it never recovers \| 57 to 66 \|/);

@@ -1,101 +1,52 @@
 // The page that the figures of `npm run bench -- failover --json` make.
 // This module is pure.
 
-import * as v from 'valibot';
-
-/** JSON has no infinity: what never happened is null there. */
-const Time = v.nullable(v.number());
-const Spread = v.object({ median: Time, p95: Time, worst: Time });
-const Variant = v.object({
-  id: v.string(),
-  what: v.string(),
-  runs: v.number(),
-  silenceMs: v.nullable(Spread),
-  tcpSilenceMs: v.nullable(Spread),
-  lost: v.number(),
-  duplicated: v.number(),
-  reordered: v.number(),
-  tcpLost: v.number(),
-  met: v.boolean(),
-  limits: v.record(v.string(), v.number()),
-  figures: v.record(v.string(), Spread),
-  error: v.optional(v.string()),
-});
-type Variant = v.InferOutput<typeof Variant>;
-const Row = v.object({ id: v.string(), what: v.string(), variants: v.array(Variant) });
-const Document = v.object({
-  machine: v.object({ cpus: v.number(), cpu: v.string(), kernel: v.string(), node: v.string() }),
-  rows: v.array(Row),
-  references: v.array(Row),
-});
-type Document = v.InferOutput<typeof Document>;
+import type { Pool } from './pool.ts';
+import { figuresText, spreadText, targetText, type VariantSummary } from './summary.ts';
 
 /** Submariner, one gateway host of two dead, five runs on a bed like this one: seconds. */
 const SUBMARINER_S = [17, 19.8] as const;
 
-/** Microseconds are noise. */
-function times(spread: v.InferOutput<typeof Spread> | null): string {
-  if (spread === null) return '–';
-  const text = (value: number | null): string => (value === null ? 'never' : value.toFixed(0));
-  return [spread.median, spread.p95, spread.worst].map(text).join(' / ');
-}
-
-function targetOf({ limits }: Variant): string {
-  return Object.entries(limits)
-    .map(([name, most]) => `${name} ≤ ${most}`)
-    .join(', ');
-}
-
-function figuresOf({ figures }: Variant): string {
-  const all = Object.entries(figures).map(([name, spread]) => `${name} ${times(spread)}`);
-  return all.join(', ') || '–';
-}
-
-function line(variant: Variant): string {
+function line(variant: VariantSummary): string {
   const { id, what, runs, lost, duplicated, reordered, tcpLost } = variant;
   if (variant.error !== undefined)
-    return `| \`${id}\` | ${what} | 0 | – | – | – | – | – | ${targetOf(variant)} | not measured |`;
+    return `| \`${id}\` | ${what} | 0 | – | – | – | – | – | ${targetText(variant)} | not measured |`;
   const cells = [
     `\`${id}\``,
     what,
     runs,
-    times(variant.silenceMs),
-    times(variant.tcpSilenceMs),
+    spreadText(variant.silenceMs),
+    spreadText(variant.tcpSilenceMs),
     `${lost} / ${duplicated} / ${reordered}`,
     tcpLost,
-    figuresOf(variant),
-    targetOf(variant),
+    figuresText(variant),
+    targetText(variant),
     variant.met ? 'met' : 'missed',
   ];
   return `| ${cells.join(' | ')} |`;
 }
 
-function ratios({ rows, references }: Document): string {
+function ratios({ rows, references }: Pool): string {
   const dead = rows.find(({ id }) => id === 'gateway-dead')?.variants ?? [];
   const still = references.flatMap(({ variants }) => variants)[0]?.silenceMs?.median;
   const lines = dead.flatMap(({ id, silenceMs }) => {
     const ours = silenceMs?.median;
-    if (ours === undefined || ours === null) return [];
+    if (ours === undefined) return [];
     const [least, most] = SUBMARINER_S.map((seconds) => ((seconds * 1000) / ours).toFixed(0));
-    const never =
-      still === undefined || still === null
-        ? '–'
-        : `more than ${(still / ours).toFixed(0)}: it never recovers`;
+    const never = still === undefined ? '–' : `more than ${(still / ours).toFixed(0)}: it never recovers`;
     return [`| \`${id}\` | ${ours.toFixed(0)} | ${never} | ${least} to ${most} |`];
   });
   return lines.join('\n');
 }
 
-/**
- * `docs/reference/failover.md`.
- * @throws {ValiError} on anything but that document
- */
-export function failoverPage(json: string): string {
-  const document = v.parse(Document, JSON.parse(json));
-  const { machine, rows, references } = document;
+/** `docs/reference/failover.md`. */
+export function failoverPage(pool: Pool): string {
+  const { machine, rows, references } = pool;
+  // Of the kernel what decides: its makers' suffix and the processor's name say where, not how.
+  const kernel = machine.kernel.split('.', 2).join('.');
   return `# Failover
 
-What a fault costs. This page is made from the figures of \`npm run bench -- failover --json\`, taken on ${machine.cpus} cores (${machine.cpu}), Linux ${machine.kernel}.
+What a fault costs. This page is made from the figures of \`npm run bench -- failover --json\`, taken on ${machine.cpus} cores, Linux ${kernel}.
 
 Between two sites with two gateways and two lanes each flow 1000 UDP datagrams a second in either direction, in eight flows of 125 a second (four of IPv4, four of IPv6),
 and 20 TCP connections, half of them opened by either side, write each 40 ms and get back what they wrote. Then one thing breaks. *Silence* is the longest time in which no datagram
@@ -113,6 +64,6 @@ How many times longer others are silent when a gateway host dies: a static hand-
 
 | fault | ours, ms | static route | Submariner |
 | --- | --- | --- | --- |
-${ratios(document)}
+${ratios(pool)}
 `;
 }

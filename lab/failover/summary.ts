@@ -36,6 +36,8 @@ export interface VariantSummary extends Summary {
   readonly figures: Readonly<Record<string, Spread>>;
   /** Flows that the fault hit, in the run where it hit the fewest of 16. */
   readonly leastHit: number;
+  /** What all else here is made of, so that runs of several days can be taken together. */
+  readonly each: readonly Run[];
   readonly control: Measured['control'] | null;
   /** Why it could not be measured. */
   readonly error?: string;
@@ -62,6 +64,7 @@ export function summarizeVariant({ id, what, limits, measured }: VariantResult):
       limits,
       figures: {},
       leastHit: 0,
+      each: [],
       control: null,
       error: measured.error,
     };
@@ -72,7 +75,7 @@ export function summarizeVariant({ id, what, limits, measured }: VariantResult):
     names.map((name) => [name, spreadOf(runs.map((run) => run.figures[name] ?? Infinity))] as const),
   );
   const leastHit = Math.min(...runs.map(({ hit }) => hit));
-  return { ...summaryOf(id, runs, met), what, limits, figures, leastHit, control };
+  return { ...summaryOf(id, runs, met), what, limits, figures, leastHit, each: runs, control };
 }
 
 /** A variant that could not be measured is a row that was not met. */
@@ -135,36 +138,35 @@ export function renderRows(rows: readonly RowSummary[]): string {
 }
 
 function cellsOf(variant: VariantSummary): readonly string[] {
-  const { id, runs, silenceMs, tcpSilenceMs, lost, duplicated, reordered, tcpLost, figures } = variant;
-  const target = Object.entries(variant.limits).map(([name, most]) => `${name} ≤ ${most}`);
+  const { id, runs, silenceMs, tcpSilenceMs, lost, duplicated, reordered, tcpLost } = variant;
+  const target = targetText(variant);
   if (variant.error !== undefined)
-    return [
-      id,
-      '0',
-      '–',
-      '–',
-      '–',
-      '–',
-      '–',
-      '–',
-      '–',
-      target.join(', '),
-      `not measured: ${firstLine(variant.error)}`,
-    ];
-  const also = Object.entries(figures).map(([name, spread]) => `${name} ${spreadText(spread)}`);
+    return [id, '0', '–', '–', '–', '–', '–', '–', '–', target, `not measured: ${firstLine(variant.error)}`];
   return [
     id,
     String(runs),
     spreadText(silenceMs),
     spreadText(tcpSilenceMs),
     ...[lost, duplicated, reordered, tcpLost].map(String),
-    also.join(', ') || '–',
-    target.join(', '),
+    figuresText(variant),
+    target,
     variant.met ? 'met' : 'missed',
   ];
 }
 
-function spreadText(spread: Spread | null): string {
+export function targetText({ limits }: VariantSummary): string {
+  return Object.entries(limits)
+    .map(([name, most]) => `${name} ≤ ${most}`)
+    .join(', ');
+}
+
+export function figuresText({ figures }: VariantSummary): string {
+  const all = Object.entries(figures).map(([name, spread]) => `${name} ${spreadText(spread)}`);
+  return all.join(', ') || '–';
+}
+
+/** Microseconds are noise. */
+export function spreadText(spread: Spread | null): string {
   if (spread === null) return '–';
   return [spread.median, spread.p95, spread.worst]
     .map((value) => (Number.isFinite(value) ? value.toFixed(0) : 'never'))

@@ -1,11 +1,13 @@
-// `node lab/failover/write-page.ts FILE`: makes docs/reference/failover.md from what `npm run bench -- failover --json` printed.
+// `node lab/failover/write-page.ts FILE...`: makes docs/reference/failover.md from what `npm run bench -- failover --json` printed, once or several times.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { failoverPage } from './page.ts';
+import { pool } from './pool.ts';
 
-const [file] = process.argv.slice(2);
-if (file === undefined) throw new TypeError('Cannot make the page: the file with the figures is missing');
+const documents = await Promise.all(
+  process.argv.slice(2).map(async (file): Promise<unknown> => JSON.parse(await readFile(file, 'utf8'))),
+);
 const page = path.join(import.meta.dirname, '..', '..', 'docs', 'reference', 'failover.md');
-await writeFile(page, failoverPage(await readFile(file, 'utf8')));
+await writeFile(page, failoverPage(pool(documents)));
