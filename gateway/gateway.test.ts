@@ -18,17 +18,25 @@ import { parseClusterId } from '#lib/names';
 import { PrivateKey, parsePublicKey } from '#lib/wireguard';
 import { NO_DRAINS, SiteReader, parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
-import type { DevicePlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
+import type { DevicePlan, LinkPlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
 import { gatewayNode, inputsReader } from './inputs.ts';
 import { Lanes } from './lanes.ts';
-import { familyConditions, pathConditions, standingConditions, stoppedConditions } from './paths.ts';
+import {
+  drainConditions,
+  familyConditions,
+  pathConditions,
+  standingConditions,
+  stoppedConditions,
+} from './paths.ts';
+import { linkId } from './probed.ts';
 import { Publisher } from './publish.ts';
 import { resting } from './resting.ts';
 import { Statement } from './statement.ts';
 import type { StatementOptions } from './statement.ts';
+import { relief } from './siblings.ts';
 import { stateOf } from './state.ts';
 import type { Standing } from './usable.ts';
 
@@ -201,19 +209,34 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
   const down = { state: 'down', since: 0, misses: 9 } as const;
   const up = { state: 'up', since: 0, misses: 0 } as const;
   const young = { state: 'unknown', since: 9000, misses: 0 } as const;
-  const tunnels = (['a/0#0', 'a/1#0', 'b/0#0', 'b/1#0', 'c/0#0'] as const).map(tunnel);
+  const tunnels = (['a/0#0', 'a/1#0', 'b/0#0', 'b/1#0', 'c/0#0', 'd/0#0'] as const).map(tunnel);
   const paths = new Map<TunnelId, typeof down | typeof up | typeof young>([
     ['a/0#0', down],
     ['a/1#0', down],
     ['b/0#0', up],
     ['b/1#0', down],
     ['c/0#0', young],
+    ['d/0#0', down],
   ]);
   t.deepEqual(
-    pathConditions(tunnels, (id) => paths.get(id), 10_000).map(({ code, about }) => [code, about]),
+    pathConditions(tunnels, { known: (id) => paths.get(id), led: new Set('d') }, 10_000).map(
+      ({ code, about }) => [code, about],
+    ),
     [
       ['IST_NO_PATH', 'a'],
       ['IST_TUNNEL_DOWN', 'b/1#0'],
+      ['IST_PATH_BY_SIBLING', 'd'],
+    ],
+  );
+});
+
+test('drainConditions() names what somebody has taken out of use', (t) => {
+  const found = drainConditions({ gateways: ['gw-1'], clusters: [parseClusterId('west')] });
+  t.deepEqual(
+    found.map(({ code, about, text }) => [code, about, /`.*`/.exec(text)?.[0]]),
+    [
+      ['IST_DRAINED', 'gateway gw-1', '`clusterctl undrain gateway gw-1`'],
+      ['IST_DRAINED', 'cluster west', '`clusterctl undrain cluster west`'],
     ],
   );
 });
@@ -277,11 +300,36 @@ test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 
   );
 });
 
+test('relief() is what siblings lead to that neither drain nor have lost their daemon', (t) => {
+  const link = (node: string, ordinal?: number): LinkPlan => {
+    return { node, local: '', remote: '', ...(ordinal !== undefined && { ordinal }) };
+  };
+  const links = [link('gw-1', 1), link('gw-2', 2), link('gw-3', 3), link('worker-1')];
+  const told = { impaired: false, draining: false, blocked: false };
+  const says = new Map(
+    [
+      { id: 'gw-1', draining: false, reach: [2, 3] },
+      { id: 'gw-2', draining: true, reach: [4] },
+      { id: 'gw-3', draining: false, reach: [5] },
+      { id: 'worker-1', draining: false, reach: [6] },
+    ].map(({ id, draining, reach }) => [id, { ...told, draining, reach: new Set(reach) }]),
+  );
+  const nodeOf = (id: string): string => links.find((each) => linkId(each) === id)?.node ?? '';
+  const paths = {
+    isUp: () => true,
+    isHung: (id: string) => nodeOf(id) === 'gw-3',
+    told: (id: string) => says.get(nodeOf(id)),
+    report: () => undefined,
+  };
+  t.deepEqual(relief(links, paths), new Set([2, 3]));
+});
+
 test('stateOf() turns sets and monotonic times into what JSON readers expect', (t) => {
   const known = {
     membership: 'member',
     fleet: undefined,
     host: undefined,
+    drains: { gateways: [], clusters: [parseClusterId('b')] },
     devices: [],
     tunnels: [tunnel('a/0#0')],
   } as const;
@@ -301,6 +349,7 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
   t.true(state.includes('"impaired":true'), state);
   t.true(state.includes('"relief":[2,7]'), state);
+  t.true(state.includes('"rests":{"gateway":false,"clusters":["b"]}'), state);
   t.is(state.match(/"used":false/g)?.length, 1, 'nobody says it of a link');
 });
 

@@ -25,7 +25,7 @@ import { Rekeying } from './rekeying.ts';
 import { readRemains } from './remains.ts';
 import { gatewaySources } from './sources.ts';
 import { Statement } from './statement.ts';
-import { stateOf } from './state.ts';
+import { NOTHING_KNOWN, stateOf } from './state.ts';
 import type { Known } from './state.ts';
 import { Traffic } from './traffic.ts';
 
@@ -64,7 +64,7 @@ export class Gateway implements DaemonParts {
   readonly #statement: Statement;
   readonly #rekeying: Rekeying;
   readonly #silent = new Map<TunnelId, TunnelPlan>();
-  #known: Known = { membership: undefined, fleet: undefined, host: undefined, devices: [], tunnels: [] };
+  #known: Known = NOTHING_KNOWN;
 
   constructor(options: GatewayOptions) {
     const { tools, flags, member, run } = options;
@@ -117,7 +117,8 @@ export class Gateway implements DaemonParts {
     this.#prober.rest(resting(node.name, wanted));
     const fleet = { ...mapped.fleet, own: { ...mapped.fleet.own, lanes } };
     const { planned, host } = this.#planned(await this.#guarded(fleet), await this.#host(fleet, node));
-    this.#known = { membership, fleet, host, devices: planned.devices, tunnels: planned.tunnels };
+    const { devices, tunnels } = planned;
+    this.#known = { membership, fleet, host, drains, devices, tunnels };
     await this.#apply(planned);
     this.#events.tell(performance.now());
     this.#prober.watch({ ...planned, fleet }, host);

@@ -5,8 +5,10 @@ import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { PathReport } from '#lib/health';
 import { familyOf } from '#lib/ip';
+import type { Drains } from '#site';
 import { clusterOf, gatewayOf } from '#topology';
 import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
+import type { Known as Planned } from './state.ts';
 import type { Standing } from './usable.ts';
 
 /** What is known of a tunnel, if anything. */
@@ -16,9 +18,7 @@ type Known = (id: TunnelId) => Pick<PathReport, 'state' | 'since' | 'refusedSinc
 const PATIENCE_MS = 5000;
 
 /** What a gateway knows of its ways. */
-export interface Ways {
-  readonly tunnels: readonly TunnelPlan[];
-  readonly devices: readonly DevicePlan[];
+export interface Ways extends Pick<Planned, 'tunnels' | 'devices' | 'drains' | 'fleet' | 'host'> {
   readonly reports: readonly PathReport[];
   readonly standing: (id: TunnelId) => Standing | undefined;
   /** WireGuard runs in processes. */
@@ -27,11 +27,12 @@ export interface Ways {
 
 /** Everything that there is to tell of them. */
 export function waysConditions(node: string, ways: Ways, now: number): readonly Condition[] {
-  const { tunnels, devices, reports, standing, isUserspace } = ways;
+  const { tunnels, devices, drains, reports, standing, isUserspace } = ways;
   const byId = new Map<string, PathReport>(reports.map((report) => [report.id, report]));
   const known: Known = (id) => byId.get(id);
   return [
-    ...pathConditions(tunnels, known, now),
+    ...pathConditions(tunnels, { known, led: ledBySiblings(ways) }, now),
+    ...drainConditions(drains),
     ...stoppedConditions(tunnels, known, now),
     ...standingConditions(node, tunnels, { standing, known }),
     ...(isUserspace ? familyConditions(devices, tunnels, known, now) : []),
@@ -39,16 +40,31 @@ export function waysConditions(node: string, ways: Ways, now: number): readonly 
   ];
 }
 
-/** A cluster without any path is one condition, and its silent tunnels are not told one by one. */
+/** Clusters that other gateways of this one say they reach. */
+function ledBySiblings({ fleet, host }: Pick<Ways, 'fleet' | 'host'>): ReadonlySet<string> {
+  const reached = [...(host?.gateways?.values() ?? [])];
+  const led = (fleet?.remotes ?? []).filter(({ index }) => reached.some((clusters) => clusters.has(index)));
+  return new Set(led.map(({ id }) => id));
+}
+
+/** What is out of use because somebody wanted it so: easily forgotten. */
+export function drainConditions({ gateways, clusters }: Drains): readonly Condition[] {
+  const drained = (kind: string) => (name: string) =>
+    condition('IST_DRAINED', `${kind} ${name}`, { kind, name });
+  return [...gateways.map(drained('gateway')), ...clusters.map(drained('cluster'))];
+}
+
+/** A cluster that no own tunnel reaches is one condition, and its silent tunnels are not told one by one. */
 export function pathConditions(
   tunnels: readonly Pick<TunnelPlan, 'id'>[],
-  paths: Known,
+  { known, led }: { readonly known: Known; readonly led: ReadonlySet<string> },
   now: number,
 ): readonly Condition[] {
   const byCluster = Map.groupBy(tunnels, ({ id }) => clusterOf(id));
   return [...byCluster].flatMap(([cluster, own]) => {
-    const silent = own.filter(({ id }) => isSilent(paths(id), now));
-    if (silent.length === own.length) return [condition('IST_NO_PATH', cluster, { cluster })];
+    const silent = own.filter(({ id }) => isSilent(known(id), now));
+    if (silent.length === own.length)
+      return [condition(led.has(cluster) ? 'IST_PATH_BY_SIBLING' : 'IST_NO_PATH', cluster, { cluster })];
     return silent.map(({ id }) => condition('IST_TUNNEL_DOWN', id, { tunnel: id }));
   });
 }

@@ -5,7 +5,7 @@ import type { Paths } from '#host';
 import type { Health, LinkPlan } from '#topology';
 import { linkId } from './probed.ts';
 
-type Heard = Pick<Paths, 'isUp' | 'told' | 'report'>;
+type Heard = Pick<Paths, 'isUp' | 'isHung' | 'told' | 'report'>;
 
 /** Those that answer; undefined while none has said whom it reaches, or has had the time to. */
 export function reachOfSiblings(links: Iterable<LinkPlan>, paths: Heard): Health['gateways'] {
@@ -24,11 +24,13 @@ export function reachOfSiblings(links: Iterable<LinkPlan>, paths: Heard): Health
   return isYoung ? undefined : new Map(reaching);
 }
 
-/** Indexes of the clusters that those lead to which do not drain themselves. */
+/** Indexes of the clusters that those lead to which do not drain themselves; what a daemon said that is gone since counts for nothing. */
 export function relief(links: Iterable<LinkPlan>, paths: Heard): ReadonlySet<number> {
   const reached = [...links].flatMap((link) => {
-    const told = paths.told(linkId(link));
-    const stands = link.ordinal !== undefined && told?.draining === false && paths.isUp(linkId(link));
+    const id = linkId(link);
+    const told = paths.told(id);
+    const answers = paths.isUp(id) && !paths.isHung(id);
+    const stands = link.ordinal !== undefined && told?.draining === false && answers;
     return stands ? [...(told.reach ?? [])] : [];
   });
   return new Set(reached);

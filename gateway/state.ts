@@ -3,6 +3,8 @@
 
 import { pathText } from '#lib/health';
 import type { Clock } from '#lib/health';
+import { NO_DRAINS } from '#site';
+import type { Drains } from '#site';
 import { healthText } from '#topology';
 import type { DevicePlan, Fleet, Host, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
@@ -13,9 +15,20 @@ export interface Known {
   readonly membership: Membership | undefined;
   readonly fleet: Fleet | undefined;
   readonly host: Host | undefined;
+  /** What operators have taken out of use. */
+  readonly drains: Drains;
   readonly devices: readonly DevicePlan[];
   readonly tunnels: readonly TunnelPlan[];
 }
+
+export const NOTHING_KNOWN: Known = {
+  membership: undefined,
+  fleet: undefined,
+  host: undefined,
+  drains: NO_DRAINS,
+  devices: [],
+  tunnels: [],
+};
 
 /** What is seen of packets and probes. */
 export interface Seen {
@@ -26,7 +39,7 @@ export interface Seen {
 
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
-  { membership, fleet, host, tunnels }: Known,
+  { membership, fleet, host, drains, tunnels }: Known,
   { prober, carries }: Seen,
   now: Clock,
 ): object {
@@ -47,6 +60,7 @@ export function stateOf(
       const { state, since, rttMs, misses } = path;
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
+    rests: { gateway: drains.gateways.some((name) => name === host?.node), clusters: drains.clusters },
     carries: [...carries].toSorted(),
     relief: [...prober.relief()].toSorted((a, b) => a - b),
     ignored: Object.fromEntries(prober.ignored()),

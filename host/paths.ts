@@ -57,6 +57,11 @@ const BACKLOG_MS = 10;
 const NEWS_MS = 20;
 /** Milliseconds between attempts to open sockets that could not be had. */
 const TEND_MS = 200;
+/**
+ * Milliseconds that a far kernel may answer in its daemon's place before other ways are preferred: longer than a restart takes.
+ * Nobody there adapts to what changes any more, and a userspace WireGuard that hangs as well shows to nobody behind it.
+ */
+const HUNG_MS = 5000;
 /** Milliseconds that a path may be silent before nobody waits for its far kernel's word any more. */
 const PATIENCE_MS = 20_000;
 
@@ -138,6 +143,12 @@ export class Paths implements Disposable {
   /** Up, and not in doubt. */
   isSound(path: string): boolean {
     return this.#detector.isSound(path);
+  }
+
+  /** Its far kernel has answered in its daemon's place for long. */
+  isHung(path: string): boolean {
+    const { refusedSince } = this.#detector.report(path) ?? {};
+    return refusedSince !== undefined && this.#options.now() - refusedSince >= HUNG_MS;
   }
 
   reports(): Iterable<PathReport> {

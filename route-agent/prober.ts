@@ -17,16 +17,9 @@ export interface ProberOptions {
 /** Own gateways stand in for each other. */
 const GATEWAYS = 'gateways';
 const NOTHING: ReadonlySet<number> = new Set();
-/**
- * Milliseconds that a gateway's kernel may answer in its daemon's place before others are preferred: longer than a restart takes.
- * Nobody there adapts to what changes any more, and a userspace WireGuard that hangs as well shows to nobody behind it.
- */
-const HUNG_MS = 5000;
-
 /** The prober of one worker. It begins with the first {@link Prober.watch}, and ends with its disposal. */
 export class Prober implements Disposable {
   readonly #paths: Paths;
-  readonly #now: () => number;
   #links: readonly LinkPlan[] = [];
   /** Gateways that were there first: packets go by them already. */
   #adopted: ReadonlySet<string> = new Set();
@@ -35,7 +28,6 @@ export class Prober implements Disposable {
 
   constructor({ changed, ...clock }: ProberOptions) {
     const nothing = { impaired: false, draining: false, blocked: false };
-    this.#now = clock.now ?? (() => performance.now());
     this.#paths = new Paths({ ...clock, changed, kick: () => {}, speak: () => nothing });
   }
 
@@ -64,13 +56,7 @@ export class Prober implements Disposable {
 
   /** Gateways whose kernel has answered in their daemon's place for long. Nobody calls when one becomes so: it has to be looked for. */
   hung(): ReadonlySet<string> {
-    const latest = this.#now() - HUNG_MS;
-    const reports = [...this.#paths.reports()];
-    return new Set(
-      reports.flatMap(({ id, refusedSince }) =>
-        refusedSince !== undefined && refusedSince <= latest ? [id] : [],
-      ),
-    );
+    return new Set(this.#links.map(({ node }) => node).filter((node) => this.#paths.isHung(node)));
   }
 
   /** What the next plan starts from. One that drains or hangs is left to clusters that no other reaches. */

@@ -71,12 +71,9 @@ function ofBroker({ follower, link, membership }: StatusInput): Condition[] {
   const [url = ''] = membership.urls;
   if (link.fault !== undefined) return [condition('IST_BROKER_UNREACHABLE', url, { reason: link.fault })];
   const { age = 0, disagreement } = follower.beacons;
-  const seconds = (ms: number): string => String(Math.round(ms / 1000));
   return [
-    ...(age > VISIBLE_AFTER ? [condition('IST_BROKER_SILENT', url, { seconds: seconds(age) })] : []),
-    ...(disagreement > VISIBLE_AFTER
-      ? [condition('IST_DIRECTORY_DIFFERS', url, { seconds: seconds(disagreement) })]
-      : []),
+    ...(age > VISIBLE_AFTER ? [condition('IST_BROKER_SILENT', url, {})] : []),
+    ...(disagreement > VISIBLE_AFTER ? [condition('IST_DIRECTORY_DIFFERS', url, {})] : []),
   ];
 }
 

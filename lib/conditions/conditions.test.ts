@@ -6,7 +6,7 @@ test('condition() fills the places of its text', (t) => {
   t.deepEqual(condition('IST_NO_PATH', 'west', { cluster: 'west' }), {
     code: 'IST_NO_PATH',
     about: 'west',
-    text: 'No tunnel to cluster "west" answers: its addresses are unreachable until one does',
+    text: 'No tunnel to cluster "west" answers, and no other gateway here leads there: its addresses are unreachable until one does',
   });
 });
 

@@ -17,7 +17,7 @@ export const CONDITIONS = {
   IST_BROKER_SILENT: {
     title: 'Membership agent is silent',
     severity: 'warning',
-    text: 'The broker answers, but its membership agent was not heard for {seconds} s: whether all changes arrive cannot be told',
+    text: 'The broker answers, but its membership agent is not heard: whether all changes arrive cannot be told',
   },
   IST_BROKER_UNREACHABLE: {
     title: 'Broker is not reachable',
@@ -42,7 +42,12 @@ export const CONDITIONS = {
   IST_DIRECTORY_DIFFERS: {
     title: 'Broker withholds part of directory',
     severity: 'warning',
-    text: 'For {seconds} s the broker has not shown all of the directory that its membership agent signs for: members may be missing',
+    text: 'The broker does not show all of the directory that its membership agent signs for: members may be missing',
+  },
+  IST_DRAINED: {
+    title: 'Out of use by drain',
+    severity: 'info',
+    text: 'The {kind} "{name}" is drained: nothing goes that way until `clusterctl undrain {kind} {name}`',
   },
   IST_FAMILY_UNSHARED: {
     title: 'No common address family',
@@ -117,12 +122,17 @@ export const CONDITIONS = {
   IST_NO_PATH: {
     title: 'Cluster has no path',
     severity: 'error',
-    text: 'No tunnel to cluster "{cluster}" answers: its addresses are unreachable until one does',
+    text: 'No tunnel to cluster "{cluster}" answers, and no other gateway here leads there: its addresses are unreachable until one does',
   },
   IST_ORDINAL_CONTESTED: {
     title: 'Two gateways share an ordinal',
     severity: 'warning',
     text: 'Somebody with the key of this cluster writes slot {slot} as well: two gateways may have the same ordinal',
+  },
+  IST_PATH_BY_SIBLING: {
+    title: 'Cluster reached by sibling only',
+    severity: 'warning',
+    text: 'No tunnel of this gateway to cluster "{cluster}" answers: its packets go by another gateway of this cluster',
   },
   IST_PATH_NARROW: {
     title: 'Path is too narrow',

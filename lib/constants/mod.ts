@@ -51,7 +51,7 @@ export const RULE_SIBLING = 303;
 export const RULE_FABRIC_MAIN = 304;
 export const RULE_FABRIC_NONE = 305;
 
-/** Two bits of the packet mark say where a packet is from. kube-proxy uses 0x4000 and 0x8000, Cilium 0x0f00, Calico 0xffff0000 by default: see docs. */
+/** Two bits of the packet mark say where a packet is from. kube-proxy uses 0x4000 and 0x8000, Cilium 0x0f00, Calico 0xffff0000 by default: see limits. */
 export const MARK_MASK = 0x300000;
 export const MARK_OUTER = 0x100000;
 export const MARK_FABRIC = 0x200000;
