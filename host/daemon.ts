@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { condition } from '#lib/conditions';
+import { CONDITIONS, condition } from '#lib/conditions';
 import { messageOf } from '#lib/errors';
 import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
@@ -62,8 +62,8 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
   const conditions = new Conditions(log);
-  metrics.gauge('isthmus_condition', 'Conditions that hold, by code', ['code'], (gauge) => {
-    for (const { code } of conditions.all()) gauge.inc({ code });
+  metrics.gauge('isthmus_condition', 'Conditions that hold', ['code', 'severity'], (gauge) => {
+    for (const { code } of conditions.all()) gauge.inc({ code, severity: CONDITIONS[code].severity });
   });
   let loop: Loop | undefined;
   const wake = (delayMs?: number): void => loop?.wake(delayMs);

@@ -7,8 +7,10 @@ import { figuresText, spreadText, targetText, type VariantSummary } from './summ
 /** Submariner, one gateway host of two dead, five runs on a bed like this one: seconds. */
 const SUBMARINER_S = [17, 19.8] as const;
 
-function line(variant: VariantSummary): string {
-  const { id, what, runs, lost, duplicated, reordered, tcpLost } = variant;
+/** @param last what stands in the last column in place of the verdict */
+function line(fault: string, variant: VariantSummary, last?: string): string {
+  const { id, runs, lost, duplicated, reordered, tcpLost } = variant;
+  const what = `${fault}: ${variant.what}`;
   if (variant.error !== undefined)
     return `| \`${id}\` | ${what} | 0 | – | – | – | – | – | ${targetText(variant)} | not measured |`;
   const cells = [
@@ -21,7 +23,7 @@ function line(variant: VariantSummary): string {
     tcpLost,
     figuresText(variant),
     targetText(variant),
-    variant.met ? 'met' : 'missed',
+    last ?? (variant.met ? 'met' : 'missed'),
   ];
   return `| ${cells.join(' | ')} |`;
 }
@@ -44,6 +46,10 @@ export function failoverPage(pool: Pool): string {
   const { machine, rows, references } = pool;
   // Of the kernel what decides: its makers' suffix and the processor's name say where, not how.
   const kernel = machine.kernel.split('.', 2).join('.');
+  const lines = [
+    ...rows.flatMap(({ what, variants }) => variants.map((variant) => line(what, variant))),
+    ...references.flatMap(({ what, variants }) => variants.map((each) => line(what, each, 'to compare'))),
+  ];
   return `# Failover
 
 What a fault costs. This page is made from the figures of \`npm run bench -- failover --json\`, taken on ${machine.cpus} cores, Linux ${kernel}.
@@ -53,9 +59,12 @@ and 20 TCP connections, half of them opened by either side, write each 40 ms and
 of some flow arrived that had not arrived before, of all 16 flows the longest; nothing is taken off, not the 8 ms between two datagrams either. TCP's silence is there and back, its
 retransmission included. Times are median / p95 / worst of all runs in milliseconds; losses are those of the worst run, less those of a run without a fault.
 
+*Also*: \`lossMs\`, until the last datagram is lost; \`unreachableMs\`, until new connections fail at once; \`newMs\` and \`udpMs\`, after the repair, until new connections and datagrams arrive again;
+\`switches\`, how often the path left or joined a group; \`restLost\`, what was lost by flows that did not take the path when it first broke; \`ejections\`, paths that were left although nothing was wrong with them.
+
 | fault | what | runs | UDP silence | TCP silence | lost / duplicated / reordered | TCP lost | also | target | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-${[...rows, ...references].flatMap(({ variants }) => variants.map(line)).join('\n')}
+${lines.join('\n')}
 
 ## Beside others
 
