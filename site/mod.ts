@@ -1,5 +1,6 @@
 // A directory of YAML as the source of desired state: whoever reads it gets whole, checked values, or the file, line and field that is wrong.
 
+export { changeDrains } from './drain.ts';
 export { SiteError } from './error.ts';
 export type { Place } from './error.ts';
 export { fleetFromSite, ownCluster } from './fleet.ts';
@@ -10,4 +11,4 @@ export type { SiteDirectory } from './read.ts';
 export { isSameCluster, renderCluster, renderClusterset, renderDrains } from './render.ts';
 export { watchSite } from './watch.ts';
 export type { WatchOptions } from './watch.ts';
-export { removeCluster, writeCluster, writeClusterset, writeDrains } from './write.ts';
+export { removeCluster, writeCluster, writeClusterset } from './write.ts';

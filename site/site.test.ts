@@ -8,6 +8,7 @@ import * as fc from 'fast-check';
 import * as v from 'valibot';
 import { parseCidr, isCidr4, isCidr6 } from '#lib/ip';
 import { parseClusterId } from '#lib/names';
+import { changeDrains } from './drain.ts';
 import { SiteError } from './error.ts';
 import { fleetFromSite } from './fleet.ts';
 import { NO_DRAINS, parseCluster, parseClusterset, parseDrains, parseSite } from './parse.ts';
@@ -416,6 +417,34 @@ test('SiteReader reads what is drained, and keeps it while the file cannot be us
   t.deepEqual(kept, drains);
   t.regex(faults[0]?.message ?? '', /drains\.yaml:1/);
   await t.throwsAsync(new SiteReader(directory).drains(), { instanceOf: SiteError });
+});
+
+test('changeDrains() loses none of many changes at once, and makes no directory', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'isthmus-drains-'));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  const names = Array.from({ length: 8 }, (_, at) => `gw-${at}`);
+  const added = names.map((name) =>
+    changeDrains(directory, (drains) => ({ ...drains, gateways: [...drains.gateways, name].toSorted() })),
+  );
+  t.deepEqual(
+    await Promise.all(added),
+    names.map(() => true),
+  );
+  const { drains } = await new SiteReader(directory).drains();
+  t.deepEqual(drains.gateways, names);
+  t.false(await changeDrains(directory, (same) => same));
+  await t.throwsAsync(
+    changeDrains(directory, () => {
+      throw new RangeError('refused');
+    }),
+    { instanceOf: RangeError },
+  );
+  t.deepEqual((await new SiteReader(directory).drains()).drains, drains);
+  await t.throwsAsync(
+    changeDrains(join(directory, 'none'), () => drains),
+    { code: 'ENOENT' },
+  );
+  await t.throwsAsync(readdir(join(directory, 'none')), { code: 'ENOENT' });
 });
 
 test('watchSite() yields at once, then for each change, also in a directory that was replaced', async (t) => {
