@@ -1,11 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
-import { laneKeys } from '#host';
 import { runCommand } from '#lib/linux';
 import { openMetrics, serveStatus } from '#lib/metrics';
 import { changeLines, describe } from './changes.ts';
@@ -292,122 +290,6 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
     { code: 'IST_NO_PATH', severity: 'error', about: 'edge', text: 'No tunnel answers' },
   ]);
   t.regex(map.out, /└─ west /);
-});
-
-test('clusterctl drain writes what is drained, waits until nothing passes, and refuses to cut the last path', async (t) => {
-  const site = await mkdtemp(path.join(tmpdir(), 'isthmus-drain-'));
-  t.teardown(() => rm(site, { recursive: true, force: true }));
-  const passing = { carries: ['west'], relief: [2], healthy: ['west/0#0'] };
-  const state = (): object => ({
-    component: 'gateway',
-    node: 'gw-0',
-    fleet: { remotes: [{ id: 'west', index: 2 }] },
-    host: { healthy: passing.healthy },
-    carries: passing.carries,
-    relief: passing.relief,
-  });
-  const registry = openMetrics({ component: 'test', version: '1' });
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
-  const options = ['--site', site, '--status-port', String(server.port)];
-  const drains = async (): Promise<string> =>
-    await readFile(path.join(site, 'drains.yaml'), 'utf8').catch(() => '');
-  const draining = clusterctl('drain', 'gateway', ...options);
-  while (!(await drains()).includes('gw-0')) await delay(20);
-  passing.carries = [];
-  const drained = await draining;
-  t.is(drained.code, 0, drained.said);
-  t.regex(drained.said, /Nothing passes gateway gw-0 any more\. .*: clusterctl undrain gateway$/m);
-  t.is((await clusterctl('undrain', 'gateway', 'gw-0', ...options)).code, 0);
-  t.false((await drains()).includes('gw-0'));
-  passing.relief = [];
-  const last = await clusterctl('drain', 'gateway', ...options);
-  t.is(last.code, EXIT.refused);
-  t.is(
-    last.said,
-    'Cannot drain gateway "gw-0": no other gateway that stays leads to west. Do it all the same with --force\n',
-  );
-  t.is((await clusterctl('drain', 'cluster', 'west', ...options)).code, EXIT.refused);
-  t.is((await clusterctl('drain', 'cluster', 'nowhere', ...options)).code, EXIT.usage);
-  t.is((await clusterctl('drain', 'gateway', 'gw-1', ...options)).code, EXIT.usage);
-  t.is((await clusterctl('drain', 'gateway', '--node', 'gw-1', ...options)).code, EXIT.usage);
-  t.false((await drains()).includes('west'));
-  Object.assign(passing, { healthy: [], relief: [2] });
-  const byOthers = await clusterctl('drain', 'cluster', 'west', ...options);
-  t.is(byOthers.code, EXIT.refused, 'all gateways of a site read the same file');
-  t.is((await clusterctl('drain', 'cluster', 'west', '--force', ...options)).code, 0);
-  t.true((await drains()).includes('west'));
-});
-
-test('clusterctl undrain needs no daemon, and says what was not drained', async (t) => {
-  await using site = await directory({ 'drains.yaml': 'gateways: [gw-0, gw-1]\nclusters: [west]\n' });
-  const options = ['--site', site.path, '--status-port', '1'];
-  for (const [words, said] of [
-    [['gateway', '--node', 'gw-0'], 'gateway gw-0 is in use again'],
-    [['gateway', 'gw-1'], 'gateway gw-1 is in use again'],
-    [['cluster', 'west'], 'cluster west is in use again'],
-    [['cluster', 'west'], 'cluster west was not drained'],
-  ] as const) {
-    const ended = await clusterctl('undrain', ...words, ...options);
-    t.deepEqual([ended.code, ended.said], [EXIT.ok, `${said}\n`]);
-  }
-  t.regex(await readFile(path.join(site.path, 'drains.yaml'), 'utf8'), /gateways: \[\]/);
-});
-
-test('clusterctl rotate-keys sets back the times of key files, waits for each lane, and refuses to cut the last path', async (t) => {
-  const stateDir = await mkdtemp(path.join(tmpdir(), 'isthmus-rotate-'));
-  t.teardown(() => rm(stateDir, { recursive: true, force: true }));
-  const { keys } = await laneKeys(stateDir, 2);
-  const file = path.join(stateDir, 'wireguard/lane-1.key');
-  const time = async (): Promise<number> => (await stat(file)).mtimeMs;
-  const now = { connected: true, only: [] as string[], up: true, done: 0 };
-  const state = (): object => ({
-    component: 'gateway',
-    node: 'gw-0',
-    broker: { connected: now.connected },
-    lanes: keys.map(({ publicKey }, lane) => ({
-      lane,
-      publicKey: lane < now.done ? `new ${lane}` : publicKey,
-      rotation: lane < now.done ? 'idle' : 'wished',
-      only: now.only,
-    })),
-    tunnels: [{ id: 'west/0#0', up: now.up }],
-  });
-  const registry = openMetrics({ component: 'test', version: '1' });
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
-  const rotate = (...more: string[]): Promise<Ended> =>
-    clusterctl('rotate-keys', '--state', stateDir, '--status-port', String(server.port), ...more);
-
-  now.connected = false;
-  t.is((await rotate()).code, EXIT.unreachable);
-  now.connected = true;
-  now.only = ['west'];
-  const last = await rotate();
-  t.is(last.code, EXIT.refused);
-  t.regex(last.said, /^Cannot rotate the keys of "gw-0": no other lane or gateway leads to west meanwhile\./);
-  t.true((await time()) > 86_400_000, 'nothing is asked for');
-  const forcing = rotate('--force');
-  while ((await time()) !== 0) await delay(20);
-  Object.assign(now, { done: 2, up: false });
-  const forced = await forcing;
-  t.is(forced.code, EXIT.failed);
-  t.regex(forced.said, /got new keys, and by them west\/0#0 does not answer\./);
-
-  Object.assign(now, { only: [], up: true, done: 0 });
-  const rotating = rotate();
-  while ((await time()) !== 86_400_000) await delay(20);
-  now.done = 1;
-  await delay(400);
-  now.done = 2;
-  const rotated = await rotating;
-  t.is(rotated.code, 0, rotated.said);
-  t.is(
-    rotated.said,
-    'Giving lane 0 a new key\nGiving lane 1 a new key\n2 lanes of gateway gw-0 got new keys, and all tunnels answer by them\n',
-  );
-  t.is(
-    (await clusterctl('rotate-keys', '--state', '/nowhere', '--status-port', String(server.port))).code,
-    2,
-  );
 });
 
 test('clusterctl show fails with its own code when the port that was asked for answers nothing', async (t) => {

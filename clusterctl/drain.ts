@@ -3,14 +3,17 @@
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
+import { codeOf } from '#lib/errors';
 import { parseClusterId } from '#lib/names';
-import { SiteReader, writeDrains } from '#site';
+import { changeDrains } from '#site';
 import type { Drains } from '#site';
-import { clusterOf } from '#topology';
+import { clusterOf, plan } from '#topology';
 import type { Context } from './context.ts';
-import { readDaemonState } from './daemon.ts';
 import { DIRECTORIES } from './directories.ts';
-import { CliError, EXIT, unlessUnreachable } from './exit.ts';
+import { onlyWay } from './drill-target.ts';
+import { CliError, EXIT } from './exit.ts';
+import { askGateway, glanceAtGateway } from './gateway-daemon.ts';
+import type { GatewaySnapshot, Question } from './gateway-daemon.ts';
 import { startProgress } from './progress.ts';
 
 export interface DrainOptions {
@@ -19,6 +22,8 @@ export interface DrainOptions {
   readonly statusPort?: number;
   /** Also where nothing else leads to a cluster. */
   readonly force?: boolean;
+  /** Milliseconds that flows may take to go another way; those that do not end on their own stay. @default 60_000 */
+  readonly patienceMs?: number;
 }
 
 /** What is drained: this host's gateway, or the way to a cluster. */
@@ -30,154 +35,226 @@ export interface Subject {
   readonly name: string | undefined;
 }
 
-/** What is read of the gateway daemon's state. */
-const STATE = v.looseObject({
-  component: v.literal('gateway'),
-  node: v.string(),
-  fleet: v.looseObject({ remotes: v.array(v.looseObject({ id: v.string(), index: v.number() })) }),
-  host: v.looseObject({ healthy: v.array(v.string()) }),
-  carries: v.array(v.string()),
-  /** Indexes of clusters that other own gateways lead to which do not drain. */
-  relief: v.array(v.number()),
-});
-type State = v.InferOutput<typeof STATE>;
+/** One that there is. */
+interface Target {
+  readonly what: Drained;
+  readonly name: string;
+}
 
-/** Milliseconds that flows may take to go another way; those that do not end on their own stay. */
+const MORE = v.object({
+  /** Clusters that packets flow to or from by this gateway. */
+  carries: v.array(v.string()),
+  /** What the daemon has read of drains.yaml. */
+  rests: v.object({ gateway: v.boolean(), clusters: v.array(v.string()) }),
+});
+type Gateway = GatewaySnapshot<v.InferOutput<typeof MORE>>;
+
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 500;
+/** Looks in a row that have to see nothing: the daemon itself looks once a second. */
+const CALM_LOOKS = 4;
 
-export async function drain(context: Context, { what, name }: Subject, options: DrainOptions): Promise<void> {
-  const state = await readState(options);
-  const target = targetOf({ what, name }, state, options);
-  const only = what === 'gateway' ? onlyWay(state) : [target].filter((id) => isReached(id, state));
-  if (only.length > 0 && options.force !== true) throw lastPath(what, target, only);
-  await change(options, what, (list) => [...list, target]);
-  const progress = startProgress(context);
-  const subject = what === 'gateway' ? reached(state) : new Set([target]);
-  const left = await progress(`Draining ${what} ${target}`, () => emptied(context, subject, options));
+export async function drain(context: Context, subject: Subject, options: DrainOptions): Promise<void> {
+  const gateway = await askGateway(question(options));
+  const target = targetOf(subject, gateway, options);
+  const { what, name } = target;
+  const work = { action: `drain ${what} "${name}"`, options };
+  const isNew = await change(context, work, (drains) => {
+    if (options.force !== true) checkWays(target, gateway, drains);
+    return changed(drains, target, true);
+  });
+  const seen = await startProgress(context)(`Draining ${what} ${name}`, () =>
+    emptied(context, { target, gateway }, options),
+  );
+  if (!seen.isCalm) {
+    // One that does not answer any more is another matter.
+    await askGateway(question(options));
+    if (seen.isRead) throw busy(target, seen.carried, options);
+    if (isNew) await change(context, work, (drains) => changed(drains, target, false));
+    throw unread(target, options);
+  }
+  const back = what === 'cluster' ? `cluster ${name}` : 'gateway';
   context.terminal.say(
-    left.length === 0
-      ? `Nothing passes ${what} ${target} any more. Take it back into use: clusterctl undrain ${what}${nameOf(what, target)}`
-      : `Packets of ${left.join(', ')} still pass. Look again: clusterctl show paths`,
+    `Nothing passes ${what} ${name} any more. Take it back into use: clusterctl undrain ${back}`,
   );
 }
 
 /** Needs no daemon: one that is started again finds itself in use. */
-export async function undrain(
-  { terminal }: Context,
-  { what, name }: Subject,
-  options: DrainOptions,
-): Promise<void> {
-  const target =
-    what === 'cluster' ? parseClusterId(name ?? '') : (name ?? options.node ?? (await ownNode(options)));
-  const isChanged = await change(options, what, (list) => list.filter((each) => each !== target));
-  terminal.say(isChanged ? `${what} ${target} is in use again` : `${what} ${target} was not drained`);
+export async function undrain(context: Context, subject: Subject, options: DrainOptions): Promise<void> {
+  const { what } = subject;
+  const { name, isGuess } =
+    what === 'cluster' ? named(subject, 'undrain') : await gatewayOf(subject, options);
+  let others: readonly string[] = [];
+  const isChanged = await change(context, { action: `undrain ${what} "${name}"`, options }, (drains) => {
+    const listed: readonly string[] = what === 'cluster' ? drains.clusters : drains.gateways;
+    others = listed.filter((each) => each !== name);
+    return changed(drains, { what, name }, false);
+  });
+  if (isChanged) return context.terminal.say(`${what} ${name} is in use again`);
+  const drained = others.join(', ');
+  if (isGuess && others.length > 0) {
+    throw new CliError(
+      EXIT.usage,
+      `Cannot undrain gateway "${name}": it is not drained, and by the name of this host alone it was taken for the one that is meant. Drained: ${drained}. Say which: clusterctl undrain gateway NAME`,
+    );
+  }
+  context.terminal.say(`${what} ${name} was not drained${others.length > 0 ? `. Drained: ${drained}` : ''}`);
 }
 
-function nameOf(what: Drained, target: string): string {
-  return what === 'cluster' ? ` ${target}` : '';
+function question({ statusPort }: DrainOptions): Question<v.InferOutput<typeof MORE>> {
+  return { action: 'drain', more: MORE, ...(statusPort !== undefined && { statusPort }) };
 }
 
-async function ownNode(options: DrainOptions): Promise<string> {
-  const state = await readState(options).catch(unlessUnreachable);
-  return state?.node ?? hostname();
+interface Named {
+  readonly name: string;
+  /** Neither the command line nor a daemon has said it. */
+  readonly isGuess: boolean;
 }
 
-/** @throws {CliError} where no gateway daemon answers: what passes it, and what else there is, only it knows */
-async function readState({ statusPort }: DrainOptions): Promise<State> {
-  const said = await readDaemonState(statusPort);
-  const result = v.safeParse(STATE, said);
-  if (result.success) return result.output;
+function named({ name }: Subject, action: string): Named {
+  if (name !== undefined) return { name: parseClusterId(name), isGuess: false };
   throw new CliError(
-    EXIT.unreachable,
-    'Cannot drain from this host: no gateway daemon answers on it. Run this on the gateway. See: systemctl status isthmus-gateway',
+    EXIT.usage,
+    `Cannot ${action} a cluster: its name is missing. They are listed by: clusterctl show clusters`,
   );
 }
 
-function targetOf({ what, name }: Subject, state: State, { node }: DrainOptions): string {
-  if (what === 'cluster') {
-    const id = parseClusterId(name ?? '');
-    if (state.fleet.remotes.some((remote) => remote.id === id)) return id;
+async function gatewayOf({ name }: Subject, options: DrainOptions): Promise<Named> {
+  const said = name ?? options.node ?? (await glanceAtGateway(question(options)))?.node;
+  return { name: said ?? hostname(), isGuess: said === undefined };
+}
+
+function targetOf(subject: Subject, { fleet, node }: Gateway, options: DrainOptions): Target {
+  if (subject.what === 'cluster') {
+    const { name } = named(subject, 'drain');
+    if (fleet.remotes.some(({ id }) => id === name)) return { what: 'cluster', name };
     throw new CliError(
       EXIT.usage,
-      `Cannot drain "${id}": there is no such cluster. See: clusterctl show clusters`,
+      `Cannot drain "${name}": there is no such cluster. See: clusterctl show clusters`,
     );
   }
-  const asked = name ?? node ?? state.node;
-  if (asked === state.node) return asked;
+  const asked = subject.name ?? options.node ?? node;
+  if (asked === node) return { what: 'gateway', name: asked };
   throw new CliError(
     EXIT.usage,
-    `Cannot drain "${asked}": this host is "${state.node}", and only a gateway itself knows what passes it. Run this on ${asked}`,
+    `Cannot drain "${asked}": this host is "${node}", and only a gateway itself knows what passes it. Run this on ${asked}`,
   );
 }
 
 /** Clusters that this gateway has a tunnel for. */
-function reached({ host }: State): ReadonlySet<string> {
-  return new Set(host.healthy.map(clusterOf));
+function reached({ daemon }: Gateway): ReadonlySet<string> {
+  return new Set([...daemon.host.healthy].map(clusterOf));
 }
 
-/** Whether any own gateway leads there that does not drain. */
-function isReached(cluster: string, state: State): boolean {
-  const { fleet, relief } = state;
-  const isRelieved = fleet.remotes.some(({ id, index }) => id === cluster && relief.includes(index));
-  return isRelieved || reached(state).has(cluster);
-}
-
-/** Clusters that no other own gateway has a tunnel for, or only one that drains. */
-function onlyWay(state: State): string[] {
-  const others = new Set(state.relief);
-  const mine = reached(state);
-  return state.fleet.remotes
-    .filter(({ id, index }) => mine.has(id) && !others.has(index))
-    .map(({ id }) => id);
-}
-
-function lastPath(what: Drained, target: string, only: readonly string[]): CliError {
-  const reason =
-    what === 'gateway'
-      ? `no other gateway that stays leads to ${only.join(', ')}`
-      : 'its addresses would be unreachable from here';
-  return new CliError(
-    EXIT.refused,
-    `Cannot drain ${what} "${target}": ${reason}. Do it all the same with --force`,
+/** @throws {CliError} where clusters that are reached now would not be */
+function checkWays({ what, name }: Target, gateway: Gateway, drains: Drains): void {
+  const { fleet, daemon } = gateway;
+  const refused = (reason: string): CliError =>
+    new CliError(EXIT.refused, `Cannot drain ${what} "${name}": ${reason} all the same with --force`);
+  if (what === 'cluster') {
+    const isRelieved = fleet.remotes.some(({ id, index }) => id === name && daemon.relief.includes(index));
+    if (!isRelieved && !reached(gateway).has(name)) return;
+    throw refused('its addresses would be unreachable from here. Do it');
+  }
+  const siblings = fleet.own.nodes.filter((node) => node.role === 'gateway' && node.name !== name);
+  const draining = siblings.filter((node) => drains.gateways.includes(node.name)).map((node) => node.name);
+  // One that was drained a moment ago has not told yet.
+  const relief = new Set(draining.length === siblings.length ? [] : daemon.relief);
+  const planned = plan(fleet, daemon.host);
+  const only = onlyWay(
+    { kind: 'gateway', name, tunnels: planned.tunnels },
+    { fleet, host: daemon.host, relief, plan: planned },
+  );
+  if (only.length === 0) return;
+  const [first] = draining;
+  const because =
+    first === undefined
+      ? ''
+      : `, for ${draining.join(', ')} ${draining.length === 1 ? 'drains' : 'drain'}. Take that back first (clusterctl undrain gateway ${first})`;
+  throw refused(
+    `no other gateway that stays leads to ${only.join(', ')}${because}${first === undefined ? '. Do' : ', or do'} it`,
   );
 }
 
-/** Whether the list is another one now. */
+function changed(drains: Drains, { what, name }: Target, isDrained: boolean): Drains {
+  const put = <T extends string>(list: readonly T[], one: T): T[] =>
+    isDrained ? [...new Set([...list, one])].toSorted() : list.filter((each) => each !== one);
+  return what === 'gateway'
+    ? { ...drains, gateways: put(drains.gateways, name) }
+    : { ...drains, clusters: put(drains.clusters, parseClusterId(name)) };
+}
+
+/**
+ * Whether the list is another one now.
+ * @throws {CliError} where there is no such directory: no daemon would read one that is made here
+ */
 async function change(
-  { site = DIRECTORIES.site }: DrainOptions,
-  what: Drained,
-  next: (list: readonly string[]) => readonly string[],
+  { signal }: Pick<Context, 'signal'>,
+  { action, options }: { readonly action: string; readonly options: DrainOptions },
+  next: (drains: Drains) => Drains,
 ): Promise<boolean> {
-  const { drains } = await new SiteReader(site).drains();
-  const changed: Drains =
-    what === 'gateway'
-      ? { ...drains, gateways: unique(next(drains.gateways)) }
-      : { ...drains, clusters: unique(next(drains.clusters)).map(parseClusterId) };
-  const isChanged = JSON.stringify(changed) !== JSON.stringify(drains);
-  if (isChanged) await writeDrains(site, changed);
-  return isChanged;
+  const { site = DIRECTORIES.site } = options;
+  try {
+    return await changeDrains(site, next, signal);
+  } catch (cause) {
+    if (codeOf(cause) !== 'ENOENT') throw cause;
+    throw new CliError(
+      EXIT.usage,
+      `Cannot ${action}: there is no directory "${site}". Say by --site which one the gateway uses`,
+      { cause },
+    );
+  }
 }
 
-function unique(list: readonly string[]): string[] {
-  return [...new Set(list)].toSorted();
+interface Seen {
+  /** The daemon knows that it drains. */
+  readonly isRead: boolean;
+  /** Nothing was carried, look after look. */
+  readonly isCalm: boolean;
+  /** What was carried when last anything was. */
+  readonly carried: readonly string[];
 }
 
-/** What is still carried when patience ends; nothing once two looks in a row saw nothing. */
+/** What is seen until nothing passes, or patience ends. */
 async function emptied(
   { signal }: Context,
-  clusters: ReadonlySet<string>,
+  { target: { what, name }, gateway }: { readonly target: Target; readonly gateway: Gateway },
   options: DrainOptions,
-): Promise<readonly string[]> {
-  let carried: readonly string[] = [...clusters];
+): Promise<Seen> {
+  const clusters = what === 'gateway' ? reached(gateway) : new Set([name]);
+  let seen: Seen = { isRead: false, isCalm: false, carried: [...clusters] };
   let calm = 0;
-  for (const end = performance.now() + PATIENCE_MS; calm < 4 && performance.now() < end;) {
+  const { patienceMs = PATIENCE_MS } = options;
+  for (const end = performance.now() + patienceMs; performance.now() < end;) {
     await delay(LOOK_MS, undefined, { signal });
     // A daemon that is restarted, or late, drains all the same.
-    const state = await readState(options).catch(unlessUnreachable);
-    if (state === undefined) continue;
-    carried = state.carries.filter((cluster) => clusters.has(cluster));
-    calm = carried.length === 0 ? calm + 1 : 0;
+    const now = await glanceAtGateway(question(options));
+    if (now === undefined) continue;
+    const { rests, carries } = now.more;
+    const isRead = what === 'gateway' ? rests.gateway : rests.clusters.includes(name);
+    const carried = carries.filter((cluster) => clusters.has(cluster));
+    calm = isRead && carried.length === 0 ? calm + 1 : 0;
+    seen = { isRead, isCalm: calm >= CALM_LOOKS, carried: carried.length > 0 ? carried : seen.carried };
+    if (seen.isCalm) return seen;
   }
-  return carried;
+  return seen;
+}
+
+function unread({ what, name }: Target, { site = DIRECTORIES.site }: DrainOptions): CliError {
+  return new CliError(
+    EXIT.failed,
+    `Cannot drain ${what} "${name}": its daemon has not read it from "${site}". Say by --site which directory it uses`,
+  );
+}
+
+function busy({ what, name }: Target, clusters: readonly string[], options: DrainOptions): CliError {
+  const { patienceMs = PATIENCE_MS } = options;
+  const whose =
+    what === 'gateway'
+      ? "They are of this host's own pods, which go on by its own tunnels (move them first), or of a cluster that has no other way"
+      : `${name} itself goes on sending them, until this cluster is drained on its side too`;
+  return new CliError(
+    EXIT.failed,
+    `Cannot see ${what} "${name}" empty: packets of ${clusters.join(', ')} still pass after ${patienceMs / 1000} s. ${whose}. It stays drained; the same command waits anew`,
+  );
 }

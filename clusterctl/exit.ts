@@ -33,12 +33,6 @@ export class CliError extends Error {
   }
 }
 
-/** For one look of many: nothing, where the daemon did not answer this time. */
-export function unlessUnreachable(error: unknown): undefined {
-  if (error instanceof CliError && error.exitCode === EXIT.unreachable) return undefined;
-  throw error;
-}
-
 /** For a file that the command line names: `Cannot read the join token "/x": no such file or directory`. */
 export function unreadable(what: string, path: string, cause: unknown): CliError {
   const message = messageOf(cause);

@@ -3,10 +3,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { wishLaneKeys } from '#host';
-import { messageOf } from '#lib/errors';
+import { codeOf } from '#lib/errors';
 import type { Context } from './context.ts';
-import { readDaemonState } from './daemon.ts';
-import { CliError, EXIT, unlessUnreachable } from './exit.ts';
+import { CliError, EXIT } from './exit.ts';
+import { askGateway, glanceAtGateway } from './gateway-daemon.ts';
+import type { GatewaySnapshot, Question } from './gateway-daemon.ts';
 import { startProgress } from './progress.ts';
 
 export interface RotateKeysOptions {
@@ -16,77 +17,85 @@ export interface RotateKeysOptions {
   readonly force?: boolean;
 }
 
-/** What is read of the gateway daemon's state. */
-const STATE = v.looseObject({
-  component: v.literal('gateway'),
-  node: v.string(),
-  broker: v.looseObject({ connected: v.boolean() }),
+const MORE = v.object({
+  broker: v.object({ connected: v.boolean() }),
   lanes: v.array(
-    v.looseObject({
+    v.object({
       lane: v.number(),
       publicKey: v.string(),
       rotation: v.picklist(['idle', 'wished', 'resting', 'proving']),
       only: v.array(v.string()),
     }),
   ),
-  tunnels: v.array(v.looseObject({ id: v.string(), up: v.boolean() })),
+  tunnels: v.array(v.object({ id: v.string(), up: v.boolean() })),
 });
-type State = v.InferOutput<typeof STATE>;
+type State = v.InferOutput<typeof MORE>;
+type Gateway = GatewaySnapshot<State>;
 
 /** Milliseconds that one lane may take: 10 s of rest, 30 s of proof, and some attempts where both ends begin at once. */
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 250;
 
 export async function rotateKeys(context: Context, options: RotateKeysOptions): Promise<void> {
-  const before = await readState(options);
-  check(before, options);
-  await wish(options);
+  const { node, more: before } = await askGateway(question(options));
+  const lone = check({ node, more: before }, options);
+  await wish(options, lone);
   const progress = startProgress(context);
   for (const { lane, publicKey } of before.lanes) {
     await progress(`Giving lane ${lane} a new key`, () => renewed(context, { lane, publicKey }, options));
   }
-  const up = new Set(upOf(await readState(options)));
+  const up = new Set(upOf((await askGateway(question(options))).more));
   const silent = upOf(before).filter((id) => !up.has(id));
   const lanes = before.lanes.length === 1 ? '1 lane' : `${before.lanes.length} lanes`;
   if (silent.length > 0) {
     throw new CliError(
       EXIT.failed,
-      `${lanes} of gateway ${before.node} got new keys, and by them ${silent.join(', ')} does not answer. See: clusterctl show paths`,
+      `${lanes} of gateway ${node} got new keys, and by them ${silent.join(', ')} does not answer. See: clusterctl show paths`,
     );
   }
-  context.terminal.say(`${lanes} of gateway ${before.node} got new keys, and all tunnels answer by them`);
+  context.terminal.say(`${lanes} of gateway ${node} got new keys, and all tunnels answer by them`);
 }
 
 function upOf({ tunnels }: State): string[] {
   return tunnels.filter(({ up }) => up).map(({ id }) => id);
 }
 
-/** @throws {CliError} where packets would be lost, or nobody would hear of the keys */
-function check({ node, broker, lanes }: State, { force }: RotateKeysOptions): void {
+/**
+ * The lanes that nothing stands in for: those alone are forced, and only where the operator says so.
+ * @throws {CliError} where packets would be lost, or nobody would hear of the keys
+ */
+function check(
+  { node, more: { broker, lanes } }: Pick<Gateway, 'node' | 'more'>,
+  { force }: RotateKeysOptions,
+): ReadonlySet<number> {
   if (!broker.connected) {
     throw new CliError(
       EXIT.unreachable,
       `Cannot rotate the keys of "${node}": its daemon does not reach the broker, so other clusters would not hear of them. See: clusterctl show conditions`,
     );
   }
-  const only = [...new Set(lanes.flatMap((lane) => lane.only))];
-  if (only.length === 0 || force === true) return;
+  const lone = lanes.filter(({ only }) => only.length > 0);
+  if (lone.length === 0 || force === true) return new Set(lone.map(({ lane }) => lane));
+  const clusters = [...new Set(lone.flatMap(({ only }) => only))].join(', ');
   throw new CliError(
     EXIT.refused,
-    `Cannot rotate the keys of "${node}": no other lane or gateway leads to ${only.join(', ')} meanwhile. Do it at the price of a moment's loss with --force`,
+    `Cannot rotate the keys of "${node}": no other lane or gateway leads to ${clusters} meanwhile. Do it at the price of a moment's loss with --force`,
   );
 }
 
-async function wish({ state, force = false }: RotateKeysOptions): Promise<void> {
-  const reason = await wishLaneKeys(state, force).then(
-    (count) => (count === 0 ? 'there is none' : undefined),
-    (cause: unknown) => messageOf(cause),
-  );
-  if (reason === undefined) return;
+async function wish({ state }: RotateKeysOptions, forced: ReadonlySet<number>): Promise<void> {
+  const count = await wishLaneKeys(state, forced).catch((cause: unknown) => noKeys(cause));
+  if (count > 0) return;
   throw new CliError(
     EXIT.usage,
-    `Cannot rotate the lane keys in "${state}": ${reason}. Say by --state which state directory the gateway uses`,
+    `Cannot rotate the lane keys in "${state}": there is none. Say by --state which state directory the gateway uses`,
   );
+}
+
+/** None where there is no such directory; whatever else is wrong says so itself. */
+export function noKeys(cause: unknown): number {
+  if (['ENOENT', 'ENOTDIR'].includes(codeOf(cause) ?? '')) return 0;
+  throw cause;
 }
 
 /** @throws {CliError} when it has the old key still after a while: the daemon goes on by itself */
@@ -98,11 +107,11 @@ async function renewed(
   for (const end = performance.now() + PATIENCE_MS; performance.now() < end;) {
     await delay(LOOK_MS, undefined, { signal });
     // A daemon that is restarted, or late, goes on with it all the same.
-    const state = await readState(options).catch(unlessUnreachable);
-    if (state === undefined) continue;
-    const now = state.lanes.find(({ lane }) => lane === old.lane);
+    const now = (await glanceAtGateway(question(options)))?.more;
+    if (now === undefined) continue;
+    const lane = now.lanes.find((each) => each.lane === old.lane);
     // A lane that was given up in the meantime needs no key.
-    if (now === undefined || (now.publicKey !== old.publicKey && now.rotation === 'idle')) return;
+    if (lane === undefined || (lane.publicKey !== old.publicKey && lane.rotation === 'idle')) return;
   }
   throw new CliError(
     EXIT.failed,
@@ -110,12 +119,6 @@ async function renewed(
   );
 }
 
-/** @throws {CliError} where no gateway daemon answers: it alone changes keys without a loss */
-async function readState({ statusPort }: RotateKeysOptions): Promise<State> {
-  const result = v.safeParse(STATE, await readDaemonState(statusPort));
-  if (result.success) return result.output;
-  throw new CliError(
-    EXIT.unreachable,
-    'Cannot rotate keys from this host: no gateway daemon answers on it. Run this on the gateway. See: systemctl status isthmus-gateway',
-  );
+function question({ statusPort }: RotateKeysOptions): Question<State> {
+  return { action: 'rotate keys', more: MORE, ...(statusPort !== undefined && { statusPort }) };
 }

@@ -19,6 +19,9 @@ export interface SnapshotOptions {
   readonly node?: string;
 }
 
+/** Why a daemon's state cannot be used that has all that this version knows of, in another shape. */
+export const OTHER_VERSION = 'its daemon is of another version. See: clusterctl version';
+
 /** A fleet, and what only a running daemon can say of it. */
 export interface Snapshot {
   readonly fleet: Fleet;
@@ -100,7 +103,7 @@ function fromDaemon(state: unknown): DaemonSnapshot {
   if (result.success)
     return { fleet: result.output.fleet, node: result.output.host.node, daemon: result.output };
   const reason = hasFleet(state)
-    ? 'its daemon is of another version. See: clusterctl version'
+    ? OTHER_VERSION
     : 'its daemon knows no clusterset: the cluster has not joined yet, or has left. See its log, or: clusterctl join --help';
   throw new CliError(EXIT.failed, `Cannot read the state of this host: ${reason}`);
 }
