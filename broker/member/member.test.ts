@@ -34,6 +34,9 @@ import { loadFrames, Store } from './store.ts';
 const SEED = 73;
 const log = openLog({ component: 'test', destination: { write: () => undefined } });
 
+/** Of one host. */
+type Clock = () => Date;
+
 /** A real broker on a free port, and clusters that join it. */
 class Bed {
   readonly dir: string;
@@ -78,27 +81,33 @@ class Bed {
   }
 
   /** Joins `10.<index>.0.0/16` and opens the membership. */
-  async join(t: ExecutionContext, cluster: string, index: number): Promise<Watched> {
+  async join(t: ExecutionContext, cluster: string, index: number, now?: Clock): Promise<Watched> {
     const podCidrs = [parseCidr(`10.${index}.0.0/16`)];
     const { token } = await issueToken({
       dir: this.brokerDir,
       cluster,
       podCidrs,
       serviceCidrs: [],
-      ttlSeconds: 60,
+      ttlSeconds: 7200,
     });
-    await joinClusterset({ token, secretsDir: join(this.dir, cluster, 'secrets'), hostNetworks: [] });
-    return this.open(t, cluster);
+    const secretsDir = join(this.dir, cluster, 'secrets');
+    await joinClusterset({ token, secretsDir, hostNetworks: [], ...(now && { now }) });
+    return this.open(t, cluster, { now });
   }
 
   /** Opens the membership of a cluster on a host of it. */
-  async open(t: ExecutionContext, cluster: string, host = 'gw-0'): Promise<Watched> {
+  async open(
+    t: ExecutionContext,
+    cluster: string,
+    { host = 'gw-0', now }: { readonly host?: string; readonly now?: Clock | undefined } = {},
+  ): Promise<Watched> {
     const stop = new AbortController();
     const member = await openMember({
       secrets: join(this.dir, cluster, 'secrets'),
       state: join(this.dir, cluster, host),
       signal: stop.signal,
       log,
+      ...(now && { now }),
     });
     const watched = new Watched(member, stop);
     t.teardown(() => watched.close());
@@ -259,6 +268,25 @@ test.serial('openMember() works from its disk when the broker is gone for its wh
   t.is(third.member.status().own[0]?.contested, 0);
 });
 
+test.serial('openMember() asks nobody whose clock is right', async (t) => {
+  const HOUR = 3_600_000;
+  const off = (ms: number): Clock => {
+    return () => new Date(Date.now() + ms);
+  };
+  const bed = await newBed(t);
+  const east = await bed.join(t, 'east', 1, off(HOUR));
+  const west = await bed.join(t, 'west', 2, off(-HOUR));
+  await Promise.all([east.publish(41_001), west.publish(42_001)]);
+  for (const one of [east, west]) await eventually(t, () => one.sees, 'east east:41001 west west:42001');
+  await east.close();
+  const back = await bed.open(t, 'east', { now: off(-HOUR) });
+  await back.publish(41_002);
+  await eventually(t, () => west.sees, 'east east:41002 west west:42001');
+  const elsewhere = await bed.open(t, 'west', { host: 'gw-9', now: off(HOUR) });
+  await eventually(t, () => elsewhere.sees, 'east east:41002 west west:42001');
+  for (const one of [back, west, elsewhere]) t.deepEqual(one.member.status().conditions, []);
+});
+
 test.serial('openMember() goes on with new credentials and CIDRs when its cluster joins again', async (t) => {
   const { bed, east, west } = await threeClusters(t);
   const podCidrs = ['10.1.0.0/16', '10.11.0.0/16'];
@@ -416,7 +444,7 @@ test.serial(
   'publishGateway() of two gateways lists both in one manifest; withdraw() buries one for good',
   async (t) => {
     const { bed, east, west } = await threeClusters(t);
-    const second = await bed.open(t, 'east', 'gw-1');
+    const second = await bed.open(t, 'east', { host: 'gw-1' });
     await second.publish(41_101, 1);
     await eventually(t, () => west.sees, 'east east:41001 east:41101 edge edge:43001 west west:42001');
     const account = (await loadMembership(join(bed.dir, 'east', 'secrets'))).own.account;
@@ -447,7 +475,7 @@ test.serial(
   'publishGateway() of two hosts with one ordinal is told to the operator and does not race',
   async (t) => {
     const { bed, west } = await threeClusters(t);
-    const twin = await bed.open(t, 'east', 'gw-twin');
+    const twin = await bed.open(t, 'east', { host: 'gw-twin' });
     await twin.publish(41_666);
     await sleep(4000);
     const counts = twin.member.status().own[0]?.contested ?? 0;
