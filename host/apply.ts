@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DRILL_TABLE } from '#lib/constants';
 import { applyState, changeState, cleanState, removeTable } from '#lib/linux';
 import type { Applied, Changes, Failure, Run } from '#lib/linux';
-import { applyDevices, changeDevices } from '#lib/wireguard';
+import { WireGuardError, applyDevices, changeDevices } from '#lib/wireguard';
 import type { DeviceConfig, DevicesApplied, PrivateKey, WireGuardSupport } from '#lib/wireguard';
 import type { HostPlan } from '#topology';
 import { KEYS_DIRECTORY } from './keys.ts';
@@ -37,7 +37,15 @@ export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOpti
   const { stateDir, wireguard } = options;
   const network = await applyState(run, plan.network, { stateDir, wireguard });
   const configs = deviceConfigs(plan, options.keys);
-  return together(network, configs, await applyDevices(run, configs, { before: options.before ?? [] }));
+  const before = options.before ?? [];
+  // Where devices do not answer, the network is no worse for it.
+  const peers = await applyDevices(run, configs, { before }).catch(unanswered);
+  return together(network, configs, peers);
+}
+
+function unanswered(error: unknown): Pick<DevicesApplied, 'outcome' | 'failures'> {
+  if (error instanceof WireGuardError) return { outcome: 'incomplete', failures: [error] };
+  throw error;
 }
 
 /** What leads from a plan that stands to the next one. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { METRIC_UNREACHABLE, TABLE_HERE } from '#lib/constants';
 import { parseAddress, parseCidr } from '#lib/ip';
-import { EMPTY_STATE } from '#lib/linux';
+import { CommandError, EMPTY_STATE } from '#lib/linux';
 import type { Command, Route, Run } from '#lib/linux';
 import { PrivateKey } from '#lib/wireguard';
 import type { PeerConfig } from '#lib/wireguard';
@@ -140,6 +140,33 @@ test('HostKeeper kicks all devices at once: one that hangs holds up none', async
   ]);
   await own.kick(names.map((device) => ({ device, peer: PEER.publicKey })));
   t.deepEqual(started, names);
+});
+
+test('HostKeeper leaves a device alone for a while that hung', async (t) => {
+  const state = await mkdtemp(join(tmpdir(), 'isthmus-keeper-'));
+  t.teardown(() => rm(state, { recursive: true, force: true }));
+  const kernel = new Kernel();
+  const clock = { now: 0 };
+  const run: Run = async (command) => {
+    const said = await kernel.run(command);
+    const ending = { exitCode: null, stderr: '' };
+    if (command.argv[0] === 'wg') throw new CommandError(command, 'no end after 1000 ms', ending);
+    return said;
+  };
+  const own = new HostKeeper({ run, stateDir: state, wireguard: 'kernel', now: () => clock.now });
+  const wanted = plan([{ ...PEER, endpoint }]);
+  t.like(await own.hold(wanted, [OWN]), { outcome: 'incomplete' }, 'the network is held all the same');
+  kernel.take();
+  const kick = async (): Promise<string> => {
+    await own.kick([{ device: 'ist00', peer: PEER.publicKey }]);
+    await own.hold(wanted, [OWN]);
+    return kernel.take();
+  };
+  const removal = `wg set ist00 peer ${PEER.publicKey} remove`;
+  t.is(await kick(), removal, 'nobody waits for what would hang as well');
+  t.is(await kick(), '');
+  clock.now = 10_000;
+  t.true((await kick()).startsWith(`${removal}\nip `), 'and it is looked at again');
 });
 
 test('HostKeeper tries again what is incomplete, ever more slowly', async (t) => {

@@ -1,6 +1,6 @@
 // Holds one host to one plan after another, and looks at the kernel only when it may differ.
 
-import { changesBetween, hasChanges } from '#lib/linux';
+import { CommandError, changesBetween, hasChanges } from '#lib/linux';
 import type { NetworkState, Run } from '#lib/linux';
 import { isSameList } from '#lib/same';
 import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib/wireguard';
@@ -29,6 +29,8 @@ const PATIENCE_MS = 1000;
 
 /** Milliseconds that devices get to end sessions, all at once: those that hang must not keep packets from another way. */
 const KICK_MS = 1000;
+/** Milliseconds for which a device that hung is not kicked again, nor looked at. */
+const HUNG_MS = 10_000;
 
 /** One peer of one device. */
 export interface DevicePeer {
@@ -53,6 +55,8 @@ export class HostKeeper {
   #lookAt = 0;
   /** The first and the last change of ours that the kernel told of since the last look. */
   #restless: { readonly from: number; readonly to: number } | undefined;
+  /** Devices that did not answer a kick, and until when they are left alone. */
+  readonly #hung = new Map<string, number>();
   /** Applications in a row that were incomplete: each waits twice as long for the next as the one before. */
   #incomplete = 0;
 
@@ -82,7 +86,9 @@ export class HostKeeper {
    * once. A peer without an endpoint of its own is left alone: where it is, is known from its packets only.
    */
   async kick(peers: readonly DevicePeer[]): Promise<void> {
-    const byDevice = [...Map.groupBy(peers, (one) => one.device)];
+    const now = this.#options.now();
+    const reachable = peers.filter(({ device }) => (this.#hung.get(device) ?? -Infinity) <= now);
+    const byDevice = [...Map.groupBy(reachable, (one) => one.device)];
     await Promise.all(byDevice.map(([device, all]) => this.#end(device, all)));
   }
 
@@ -139,11 +145,21 @@ export class HostKeeper {
     );
     const going = new Set(peers.map(({ peer }) => peer).filter((peer) => dialled.has(peer)));
     if (going.size === 0) return;
-    this.#forget(device, going);
     const removals = [...going].flatMap((peer) => ['peer', peer, 'remove']);
-    // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
     const argv = ['wg', 'set', device, ...removals] as const;
-    await this.#options.run({ argv, timeoutMs: KICK_MS }).catch(() => undefined);
+    try {
+      await this.#options.run({ argv, timeoutMs: KICK_MS });
+    } catch (error) {
+      // A device that is gone has no sessions to end; the next hold() says what is wrong with it.
+      if (isHang(error)) return this.#leaveAlone(device);
+    }
+    this.#forget(device, going);
+  }
+
+  /** To put its peers back would hang as well, and what packets need would wait for it. Whether they went, a look will tell. */
+  #leaveAlone(device: string): void {
+    this.#hung.set(device, this.#options.now() + HUNG_MS);
+    this.#lookWithin(HUNG_MS);
   }
 
   /** The device no longer holds these peers. */
@@ -167,6 +183,11 @@ export class HostKeeper {
   #lookWithin(ms: number): void {
     this.#lookAt = Math.min(this.#lookAt, this.#options.now() + ms);
   }
+}
+
+/** No exit status: it had to be ended. */
+function isHang(error: unknown): boolean {
+  return error instanceof CommandError && error.exitCode === null && !error.isMissing;
 }
 
 function isSameDevice(a: DeviceConfig, b: DeviceConfig): boolean {

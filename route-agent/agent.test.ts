@@ -8,7 +8,10 @@ import { Conditions } from '#host';
 import type { Run } from '#lib/linux';
 import { openLog } from '#lib/log';
 import { openMetrics } from '#lib/metrics';
+import * as v from 'valibot';
 import { Agent } from './agent.ts';
+
+const State = v.object({ fleet: v.unknown() });
 
 const SITE = `cluster: east
 podCIDRs: [10.1.0.0/16]
@@ -101,4 +104,29 @@ test('Agent plans nothing while the file of a listed cluster is lost', async (t)
   await write('clusterset.yaml', `${CLUSTERSET}clusters: [west]\n`);
   await t.throwsAsync(agent.pass(), { message: /^Cannot plan without "west": .* copied whole$/ });
   t.deepEqual(changed, []);
+});
+
+test('Agent goes on with what it knew while the directory cannot be used: gateways may die meanwhile', async (t) => {
+  const { agent, codes, changed, write } = await agentOf(t);
+  await write('site.yaml', SITE);
+  await write('clusterset.yaml', `${CLUSTERSET}clusters: []\n`);
+  await agent.pass();
+  const { fleet } = v.parse(State, agent.state());
+  for (const [file, text] of [
+    ['site.yaml', 'cluster: ['],
+    ['site.yaml', SITE.replace('worker-1', 'worker-2')],
+    ['clusterset.yaml', `${CLUSTERSET}clusters: [west]\n`],
+  ] as const) {
+    await write('site.yaml', SITE);
+    await write('clusterset.yaml', `${CLUSTERSET}clusters: []\n`);
+    await agent.pass();
+    t.false(codes().includes('IST_SITE_INVALID'));
+    changed.length = 0;
+    agent.noticed('damage');
+    await write(file, text);
+    await agent.pass();
+    t.true(codes().includes('IST_SITE_INVALID'), text);
+    t.deepEqual(v.parse(State, agent.state()).fleet, fleet);
+    t.true(changed.length > 0, 'the kernel is held to it');
+  }
 });

@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Events, FactsReader, HostKeeper, refusedConditions, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
+import type { Condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import { pathText } from '#lib/health';
 import type { Run } from '#lib/linux';
 import { CLUSTERSET_FILE, SiteReader, fleetFromSite, watchSite } from '#site';
@@ -22,6 +24,12 @@ export interface AgentOptions {
   readonly resilient: boolean;
 }
 
+/** What a plan is made of. */
+interface Known {
+  readonly fleet: Fleet;
+  readonly node: Node;
+}
+
 /** One worker. It sends to those own gateways that answer and reach where a packet is to go. */
 export class Agent implements DaemonParts {
   readonly #options: AgentOptions;
@@ -36,7 +44,7 @@ export class Agent implements DaemonParts {
   #links: HostPlan['links'] = [];
   /** What the site directory said last of the own cluster. */
   #phase: 'unknown' | 'joined' | 'left' = 'unknown';
-  #fleet: Fleet | undefined;
+  #known: Known | undefined;
   #host: Host | undefined;
 
   constructor(options: AgentOptions) {
@@ -61,14 +69,12 @@ export class Agent implements DaemonParts {
   }
 
   async pass(): Promise<Again> {
-    const directory = await this.#read();
-    if (directory.clusterset?.left === true) return await this.#leave();
-    const fleet = fleetFromSite(directory);
-    this.#wait(fleet === undefined && this.#phase === 'unknown');
-    // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
-    if (fleet === undefined) return {};
+    const known = await this.#read();
+    if (known === 'left') return await this.#leave();
+    this.#wait(known === undefined && this.#phase === 'unknown');
+    if (known === undefined) return {};
     this.#phase = 'joined';
-    await this.#hold(fleet, workerNode(directory.site, this.#options.flags.node));
+    await this.#hold(known);
     return { againMs: this.#keeper.restMs };
   }
 
@@ -87,7 +93,7 @@ export class Agent implements DaemonParts {
   state(): object {
     const now = { monotonic: performance.now(), wall: new Date() };
     return {
-      fleet: this.#fleet,
+      fleet: this.#known?.fleet,
       host: this.#host && { ...this.#host, ...healthText(this.#host) },
       paths: [...this.#prober.reports()].map((path) => pathText(path, now)),
       ignored: Object.fromEntries(this.#prober.ignored()),
@@ -99,20 +105,22 @@ export class Agent implements DaemonParts {
     await Promise.resolve();
   }
 
-  async #read(): Promise<SiteDirectory> {
+  /** A fault is a condition, and what was last usable counts: gateways may die meanwhile. Undefined: there is nothing yet. */
+  async #read(): Promise<Known | 'left' | undefined> {
     const { flags, tools } = this.#options;
-    const directory = await this.#reader.read();
-    const faults = directory.faults.map(({ message }) =>
-      condition('IST_SITE_INVALID', flags.node, { reason: message }),
-    );
-    tools.conditions.set('site', faults);
-    const [missing] = directory.missing;
-    // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
-    if (missing !== undefined && directory.clusterset?.left !== true)
-      throw new Error(
-        `Cannot plan without "${missing}": its file in ${flags.site}/clusters is lost. See to it that the gateways' files are copied whole`,
-      );
-    return directory;
+    try {
+      const directory = await this.#reader.read();
+      if (directory.clusterset?.left === true) return 'left';
+      const read = knownOf(directory, flags);
+      const reasons = directory.faults.map(({ message }) => message);
+      tools.conditions.set('site', invalid(flags.node, reasons));
+      // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
+      this.#known = read ?? this.#known;
+    } catch (error) {
+      if (this.#known === undefined) throw error;
+      tools.conditions.set('site', invalid(flags.node, [messageOf(error)]));
+    }
+    return this.#known;
   }
 
   #wait(isWaiting: boolean): void {
@@ -122,14 +130,13 @@ export class Agent implements DaemonParts {
     tools.conditions.set('wait', waits);
   }
 
-  async #hold(fleet: Fleet, node: Node): Promise<void> {
+  async #hold({ fleet, node }: Known): Promise<void> {
     const { flags, tools, resilient } = this.#options;
     const facts = await this.#facts.read(node);
     this.#events.heed();
     const health = { healthy: new Set<never>(), ...this.#prober.health() };
     const host = { node: flags.node, ...facts, resilient, ...health };
     const planned = this.#plan(fleet, host);
-    this.#fleet = fleet;
     this.#host = host;
     const { failures } = await this.#keeper.hold(planned, []);
     this.#events.tell(performance.now());
@@ -174,8 +181,8 @@ export class Agent implements DaemonParts {
     tools.log.info('The cluster has left: everything is removed from this host');
     for (const source of ['wait', 'apply', 'plan']) tools.conditions.set(source, []);
     this.#phase = 'left';
+    this.#known = undefined;
     this.#keeper = this.#newKeeper();
-    this.#fleet = undefined;
     this.#host = undefined;
     return {};
   }
@@ -184,4 +191,20 @@ export class Agent implements DaemonParts {
     const { run, flags } = this.#options;
     return new HostKeeper({ run, stateDir: flags.state, wireguard: 'kernel' });
   }
+}
+
+/** @throws {Error} when what it says is not whole, or says nothing of this worker */
+function knownOf(directory: SiteDirectory, { site, node }: Flags): Known | undefined {
+  const [missing] = directory.missing;
+  // Without its file nobody knows which of this host's routes keep that cluster's packets off the uplink.
+  if (missing !== undefined)
+    throw new Error(
+      `Cannot plan without "${missing}": its file in ${site}/clusters is lost. See to it that the gateways' files are copied whole`,
+    );
+  const fleet = fleetFromSite(directory);
+  return fleet && { fleet, node: workerNode(directory.site, node) };
+}
+
+function invalid(node: string, reasons: readonly string[]): Condition[] {
+  return reasons.map((reason) => condition('IST_SITE_INVALID', node, { reason }));
 }

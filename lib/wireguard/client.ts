@@ -10,7 +10,7 @@ import { parseDump } from './parse.ts';
 import { renderArguments, renderConf, renderRemovals } from './render.ts';
 
 /** Milliseconds. A userspace device that hangs does not answer `wg`, and routes around it must not wait for long. */
-const DUMP_MS = 10_000;
+const DUMP_MS = 3000;
 
 /** All WireGuard devices of this network namespace, ours and others. Rejects with {@link WireGuardError}. */
 export async function readDevices(run: Run): Promise<Device[]> {
