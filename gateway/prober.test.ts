@@ -465,6 +465,13 @@ test('Traffic names clusters whose tunnels carry more than probes, and none whos
   t.is(await busy(10_000, [1e9 + 100_000, 1e9], [20_000, 90_000]), '', 'over so long a time it is little');
   t.is(await busy(1000, [100, 100], [0, 0]), '', 'made anew');
   t.is(await busy(1000, [50_000, 200], [0, 0]), 'west');
+  now += 1000;
+  counters = [['ist00', FAR.publicKey, 70_000, 200]];
+  t.is(
+    (await traffic.busy([{ ...west, mtu: 8941 }])).size,
+    0,
+    'two probes of full size are more on such a path',
+  );
   t.is(await busy(1000), '', 'gone');
   t.is(await busy(1000, [1e6, 1e6]), '', 'and back: nobody knows since when');
 });

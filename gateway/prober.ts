@@ -65,6 +65,7 @@ export class Prober implements Disposable {
   /** Until something changes. */
   #usable: ReadonlySet<TunnelId> | undefined;
   #reach: ReadonlySet<number> | undefined;
+  #telling: NodeJS.Immediate | undefined;
   /** What own nodes were last told to ask about. */
   #announced: ReadonlySet<number> = new Set();
 
@@ -201,6 +202,7 @@ export class Prober implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearImmediate(this.#telling);
     this.#paths[Symbol.dispose]();
   }
 
@@ -219,6 +221,8 @@ export class Prober implements Disposable {
   #forget(): void {
     this.#usable = undefined;
     this.#reach = undefined;
+    // Once for all that one turn brings: thousands of tunnels take a while to look through.
+    this.#telling ??= setImmediate(() => this.#announceReach());
   }
 
   #changed(changes: readonly Change[]): void {
@@ -234,7 +238,6 @@ export class Prober implements Disposable {
       else if (change.from === 'up') this.#lost.add(path);
     }
     this.#forget();
-    this.#announceReach();
     this.#options.changed(changes);
   }
 
@@ -263,6 +266,7 @@ export class Prober implements Disposable {
 
   /** At once: nothing flows to what is not reached, and own nodes ask rarely then. */
   #announceReach(): void {
+    this.#telling = undefined;
     const reach = this.#reached();
     if (isSameSet(reach, this.#announced)) return;
     this.#announced = reach;

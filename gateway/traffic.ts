@@ -6,11 +6,10 @@ import type { Run } from '#lib/linux';
 import { clusterOf, laneOf } from '#topology';
 import type { TunnelPlan } from '#topology';
 
-/**
- * Bytes a second, in one direction, that are more than probes make: at the fastest pace 13 asks and as many answers of 128
- * bytes, and two of full size.
- */
-const QUIET = 8000;
+/** Bytes a second, in one direction, that are more than small probes make: at the fastest pace 25 asks and as many answers of 128. */
+const SMALL_PROBES = 7000;
+/** Probes of full size a second at the most, with what WireGuard adds. */
+const LARGE_PROBES = 2.2;
 
 /** Compares each reading with the one before. */
 export class Traffic {
@@ -43,21 +42,25 @@ export class Traffic {
   }
 
   /** @throws {CommandError} when WireGuard's devices do not answer */
-  async busy(tunnels: readonly Pick<TunnelPlan, 'id' | 'device' | 'peer'>[]): Promise<ReadonlySet<string>> {
+  async busy(
+    tunnels: readonly Pick<TunnelPlan, 'id' | 'device' | 'peer' | 'mtu'>[],
+  ): Promise<ReadonlySet<string>> {
     const transfers = await readTransfers(this.#run);
     const now = this.#now();
     const seconds = (now - this.#at) / 1000;
-    const moving = new Set<string>();
+    const moved = new Map<string, number>();
     const after = new Map(transfers.map((transfer) => [`${transfer.device} ${transfer.peer}`, transfer]));
     for (const [key, { received, sent }] of after) {
       const before = this.#before.get(key);
       // A peer that was made anew counts from zero.
       const most = Math.max(received - (before?.received ?? received), sent - (before?.sent ?? sent));
-      if (most > QUIET * seconds) moving.add(key);
+      moved.set(key, most / seconds);
     }
     this.#before = after;
     this.#at = now;
-    const carrying = tunnels.filter(({ device, peer }) => moving.has(`${device} ${peer}`));
+    const carrying = tunnels.filter(
+      ({ device, peer, mtu }) => (moved.get(`${device} ${peer}`) ?? 0) > SMALL_PROBES + LARGE_PROBES * mtu,
+    );
     this.#lanes = new Set(carrying.map(({ id }) => laneOf(id)));
     this.#looks += 1;
     this.#carries = new Set(carrying.map(({ id }) => clusterOf(id)));
