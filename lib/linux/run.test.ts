@@ -68,6 +68,7 @@ test('runCommand() ends a program when its signal aborts, before and after the s
   for (const signal of [AbortSignal.abort(), AbortSignal.timeout(30)]) {
     const error = await failure({ argv: ['sleep', '20'], signal });
     t.regex(error.message, /aborted/);
+    t.is(error.cause, signal.reason);
   }
 });
 

@@ -65,7 +65,10 @@ export const runCommand: Run = (command) =>
     };
     const timeoutMs = command.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const timer = setTimeout(() => stop(`no end after ${timeoutMs} ms`), timeoutMs);
-    const aborted = (): void => stop('aborted');
+    const aborted = (): void => {
+      cause ??= command.signal?.reason;
+      stop('aborted');
+    };
     if (command.signal?.aborted === true) aborted();
     command.signal?.addEventListener('abort', aborted, { once: true });
     collect(child, output, stop);
