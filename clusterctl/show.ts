@@ -1,8 +1,10 @@
 // `clusterctl show`: projections of the fleet, by the functions that the daemons plan with.
 
 import { setTimeout as delay } from 'node:timers/promises';
+import * as v from 'valibot';
 import { CONDITIONS, isConditionCode } from '#lib/conditions';
-import { clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable } from '#topology';
+import { SiteError } from '#site';
+import { clusterOf, clustersTable, gatewaysTable, mapTree, plan, routesTable, tunnelsTable } from '#topology';
 import type { Context } from './context.ts';
 import { CliError } from './exit.ts';
 import type { Format } from './output-option.ts';
@@ -49,9 +51,9 @@ export async function show(context: Context, view: View, options: ShowOptions): 
     await delay(WATCH_MS, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
     terminal.clear();
-    // It could be shown a moment ago: a daemon that is started again is worth waiting for.
+    // It could be shown a moment ago: a daemon that is started again is worth waiting for, whatever the site says meanwhile.
     await showOnce(context, view, options).catch((error: unknown) => {
-      if (!(error instanceof CliError)) throw error;
+      if (!(error instanceof CliError || error instanceof SiteError)) throw error;
       terminal.say(error.message);
     });
   }
@@ -105,7 +107,10 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
     const rows = tunnelsTable(plan(fleet, await hostOf(context, snapshot)));
     return rows.map((row) => ({ ...row, ...details.get(row.tunnel) }));
   },
-  paths: ({ daemon }) => (daemon?.paths ?? []).map(pathRow),
+  paths: ({ daemon }) => {
+    const drained = drainedIn(daemon);
+    return (daemon?.paths ?? []).map((path) => pathRow(path, drained));
+  },
   routes: async (snapshot, context) =>
     routesTable(plan(snapshot.fleet, await hostOf(context, snapshot))).map((row) => ({ ...row })),
   records: ({ daemon }) => recordRows(daemon),
@@ -118,9 +123,20 @@ const PROJECTIONS: Readonly<Record<Rows, Projection>> = {
     })),
 };
 
-function pathRow({ id, ...path }: DaemonState['paths'][number]): Row {
+/** What a gateway's daemon has read of drains.yaml. */
+const RESTS = v.looseObject({ rests: v.looseObject({ clusters: v.array(v.string()) }) });
+
+/** Clusters that are drained here, as far as the daemon says. */
+function drainedIn(daemon: DaemonState | undefined): ReadonlySet<string> {
+  const said = v.safeParse(RESTS, daemon);
+  return new Set(said.success ? said.output.rests.clusters : []);
+}
+
+function pathRow({ id, ...path }: DaemonState['paths'][number], drained: ReadonlySet<string>): Row {
   const { changes, ...rest } = path;
-  const why = unusedText(path) ?? changes.at(-1)?.text;
+  // The packet size is a change as well, and says nothing of the state.
+  const into = changes.findLast(({ to }) => to === path['state']);
+  const why = unusedText(path, drained.has(clusterOf(id))) ?? into?.text;
   return { path: id, ...rest, ...(why !== undefined && { why }), changes };
 }
 
@@ -133,10 +149,11 @@ const LAST_RESORT = {
 } as const;
 
 /** Why a path that is up carries nothing. */
-function unusedText(path: Row): string | undefined {
+function unusedText(path: Row, isDrained: boolean): string | undefined {
   if (path['state'] !== 'up' || path['used'] !== false) return undefined;
+  if (isDrained) return 'not used: its cluster is drained here';
   const flag = (['deaf', 'impaired', 'narrow', 'draining'] as const).find((each) => path[each] === true);
-  return `not used: ${flag === undefined ? 'its cluster is drained here' : LAST_RESORT[flag]}`;
+  return flag === undefined ? 'not in use yet' : `not used: ${LAST_RESORT[flag]}`;
 }
 
 /** How many of this gateway's tunnels to a cluster answer. */
