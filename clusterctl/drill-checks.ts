@@ -2,14 +2,12 @@
 
 import { lookup } from 'node:dns/promises';
 import { loadMembership } from '#broker';
-import { DRILL_TABLE } from '#lib/constants';
+import { messageOf } from '#lib/errors';
 import { contains, parseAddress } from '#lib/ip';
 import type { Address } from '#lib/ip';
-import { readElements } from '#lib/linux';
-import type { Run } from '#lib/linux';
 import type { Endpoint } from '#lib/wireguard';
 import { plan } from '#topology';
-import { clustersOf, onlyWay, targetOf } from './drill-target.ts';
+import { clustersOf, onlyWay, targetOf, titleOf } from './drill-target.ts';
 import type { Drill, Ground, Target } from './drill-target.ts';
 import { CliError, EXIT } from './exit.ts';
 import { askDaemon } from './snapshot.ts';
@@ -41,8 +39,7 @@ export async function standingOf(subject: Subject, statusPort: number | undefine
   const ground = { fleet, host, relief: new Set(relief), plan: plan(fleet, host) };
   const target = targetOf(subject.kind, subject.name, ground);
   const reason = target.kind === 'broker' ? withoutBroker(snapshot) : withoutTunnels(target, ground);
-  if (reason !== undefined)
-    throw new CliError(EXIT.refused, `Cannot drill ${target.kind} "${target.name}": ${reason}`);
+  if (reason !== undefined) throw new CliError(EXIT.refused, `Cannot drill ${titleOf(target)}: ${reason}`);
   return { ...snapshot, ground, target };
 }
 
@@ -63,7 +60,7 @@ function withoutBroker({ daemon: { broker } }: DaemonSnapshot): string | undefin
 /** @throws {CliError} where an address would show nothing of what fails */
 export function checkAddresses({ target, fleet }: Standing, addresses: readonly Address[]): void {
   const refuse = (reason: string): CliError =>
-    new CliError(EXIT.usage, `Cannot drill ${target.kind} "${target.name}": ${reason}`);
+    new CliError(EXIT.usage, `Cannot drill ${titleOf(target)}: ${reason}`);
   const clusters = clustersOf(target);
   const among = fleet.remotes.filter(({ id }) => target.kind === 'broker' || clusters.has(id));
   const names = among.map(({ id }) => id).join(', ');
@@ -71,34 +68,39 @@ export function checkAddresses({ target, fleet }: Standing, addresses: readonly 
     throw refuse(`nothing would be measured. Give addresses of ${names} that answer ping: --to`);
   const cidrs = among.flatMap(({ podCidrs }) => podCidrs);
   const stray = addresses.find((address) => !cidrs.some((cidr) => contains(cidr, address)));
-  if (stray !== undefined) throw refuse(`${stray} is no pod's or node's address of ${names}`);
-}
-
-/**
- * What has to be said to nft first: an empty table is what a drill left that was killed.
- *
- * @throws {CliError} while another drill goes on
- */
-export async function leftoverOf(run: Run): Promise<string> {
-  const held = await readElements(run, DRILL_TABLE);
-  if (held === undefined) return '';
-  if (Object.values(held).every((elements) => elements.length === 0))
-    return `delete table inet ${DRILL_TABLE}\n`;
-  throw new CliError(
-    EXIT.refused,
-    `Cannot drill on this host: a drill goes on here, or was killed and has not ended yet. See: nft list table inet ${DRILL_TABLE}`,
-  );
+  if (stray !== undefined) throw refuse(`${stray} is in no pod CIDR of ${names}`);
 }
 
 /** All addresses of the broker that this cluster's membership names. */
 export async function brokerServers(secrets: string): Promise<readonly Endpoint[]> {
-  const { urls } = await loadMembership(secrets);
-  const found = await Promise.all(
-    urls.map(async (text) => {
-      const { hostname, port } = new URL(text);
-      const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+  return await serversOf((await loadMembership(secrets)).urls);
+}
+
+/** All addresses of a name. */
+type Resolve = (name: string) => Promise<readonly { readonly address: string }[]>;
+
+/**
+ * A name that nobody knows now is left out: were it in use all the same, the connection would stay, and the report say so.
+ *
+ * @throws {CliError} where no name is known
+ */
+export async function serversOf(
+  urls: readonly string[],
+  resolve: Resolve = (name) => lookup(name, { all: true }),
+): Promise<readonly Endpoint[]> {
+  const found = await Promise.allSettled(
+    urls.map(async (url) => {
+      const { hostname, port } = new URL(url);
+      const addresses = await resolve(hostname.replace(/^\[|\]$/g, ''));
       return addresses.map(({ address }) => ({ address: parseAddress(address), port: Number(port) }));
     }),
   );
-  return found.flat();
+  const servers = found.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
+  if (servers.length > 0) return servers;
+  const reasons = found.flatMap((each) => (each.status === 'rejected' ? [messageOf(each.reason)] : []));
+  const names = urls.map((url) => new URL(url).hostname);
+  throw new CliError(
+    EXIT.unreachable,
+    `Cannot drill the broker: no address of it is known now (${reasons.join('; ')}). Look what this host's resolver knows: getent hosts ${names.join(' ')}`,
+  );
 }

@@ -34,7 +34,8 @@ export type Phase = 'before' | 'during' | 'after';
 export type PerPhase = Readonly<Record<Phase, number>>;
 
 export interface FlowFigures {
-  readonly sent: number;
+  /** Requests; like losses and silences they count where the wait for their answers began. */
+  readonly sent: PerPhase;
   readonly lost: PerPhase;
   /** Longest time without an answer that began in the phase; with nothing wrong, the pace. */
   readonly silenceMs: PerPhase;
@@ -42,6 +43,8 @@ export interface FlowFigures {
   readonly backMs?: number;
   /** It answered again while the failure lasted, or never ceased to. */
   readonly recovered: boolean;
+  /** It fell silent after the failure's end, and was so at the end of the measurement. */
+  readonly fellSilent: boolean;
 }
 
 const REPLY = /^\[(\d+\.\d+)\] \d+ bytes from .*?icmp_seq=(\d+) .*time=/;
@@ -65,6 +68,7 @@ export function parsePing(text: string): Flow {
 interface Gap {
   readonly from: number;
   readonly to: number;
+  readonly sent: number;
   readonly lost: number;
 }
 
@@ -78,25 +82,39 @@ export function figuresOf(flow: Flow, times: Times): FlowFigures {
     after: figure(of('after')),
   });
   const first = flow.replies.find(({ at }) => at > times.restored);
+  const silenceMs = perPhase((list) => Math.round(Math.max(0, ...list.map(lengthOf))));
+  const last = of('after').at(-1);
   return {
-    sent: flow.sent,
+    sent: perPhase((list) => list.reduce((sum, { sent }) => sum + sent, 0)),
     lost: perPhase((list) => list.reduce((sum, { lost }) => sum + lost, 0)),
-    silenceMs: perPhase((list) => Math.round(Math.max(0, ...list.map(({ from, to }) => to - from)))),
+    silenceMs,
     ...(first && { backMs: Math.round(first.at - times.restored) }),
-    recovered: !of('during').some(({ from, to }) => to > times.restored && to - from > STALLED_MS),
+    recovered: !of('during').some((gap) => gap.to > times.restored && lengthOf(gap) > STALLED_MS),
+    fellSilent: last !== undefined && last.to >= times.ended && lengthOf(last) > usualMs(silenceMs),
   };
+}
+
+/** Milliseconds of silence that a flow may show where nothing fails. */
+export function usualMs({ before }: PerPhase): number {
+  return Math.max(STALLED_MS, before);
+}
+
+function lengthOf({ from, to }: Gap): number {
+  return to - from;
 }
 
 /** What is still on its way at the end is not lost. */
 function gapsOf({ sent, replies }: Flow, { begun, ended }: Times): Gap[] {
   let before: Reply = { sequence: 0, at: begun };
   const gaps = replies.map((reply): Gap => {
-    const gap = { from: before.at, to: reply.at, lost: reply.sequence - before.sequence - 1 };
+    const asked = reply.sequence - before.sequence;
+    const gap = { from: before.at, to: reply.at, sent: asked, lost: asked - 1 };
     before = reply;
     return gap;
   });
   const isOver = ended - before.at > PATIENCE_MS;
-  return [...gaps, { from: before.at, to: ended, lost: isOver ? sent - before.sequence : 0 }];
+  const asked = sent - before.sequence;
+  return [...gaps, { from: before.at, to: ended, sent: asked, lost: isOver ? asked : 0 }];
 }
 
 /** A silence belongs to where its first missing answer does. */

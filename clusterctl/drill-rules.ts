@@ -2,7 +2,7 @@
 // This module is pure.
 
 import { DRILL_TABLE, KNOCK_PORT, PROBE_PORT, VXLAN_PORT } from '#lib/constants';
-import type { Address } from '#lib/ip';
+import type { Address, Family } from '#lib/ip';
 import { familyOf } from '#lib/ip';
 import type { Endpoint } from '#lib/wireguard';
 
@@ -18,8 +18,15 @@ export interface Cut {
   readonly servers?: readonly Endpoint[];
 }
 
-/** What a set's elements are compared with in packets that come in, and in those that go out. */
-interface DropSet {
+/** Ports are of no family. */
+type Named =
+  | { readonly kind: 'ports'; readonly family?: undefined }
+  | { readonly kind: 'tunnels' | 'nodes' | 'servers'; readonly family: Family };
+
+type DropSet = Named & { readonly elements: readonly string[] };
+
+/** What a set holds, and what of packets that come in, and of those that go out, is compared with it. */
+interface Shape {
   readonly type: string;
   readonly come: readonly string[];
   readonly go: readonly string[];
@@ -30,22 +37,24 @@ const IP = { 4: 'ip', 6: 'ip6' } as const;
 
 /** The whole transaction; refused by the kernel where a table of that name stands. */
 export function drillTable(cut: Cut, seconds: number): string {
-  const sets = Object.entries(elementsOf(cut)).filter(([, elements]) => elements.length > 0);
-  const rules = sets.map(([name]) => ({ name, ...dropSet(name) }));
+  const sets = setsOf(cut).map((set) => {
+    const name = nameOf(set);
+    return { name, elements: set.elements, ...shapeOf(set, `@${name}`) };
+  });
   return [
     `create table inet ${DRILL_TABLE}`,
     `table inet ${DRILL_TABLE} {`,
-    ...sets.map(([name, elements]) => {
+    ...sets.map(({ name, type, elements }) => {
       const held = elements.map((element) => `${element} timeout ${seconds}s`).join(', ');
-      return `  set ${name} { type ${dropSet(name).type}; flags timeout; elements = { ${held} }; }`;
+      return `  set ${name} { type ${type}; flags timeout; elements = { ${held} }; }`;
     }),
     ...chain(
       'input',
-      rules.flatMap(({ name, come }) => come.map((match) => match.replace('@', `@${name}`))),
+      sets.flatMap(({ come }) => come),
     ),
     ...chain(
       'output',
-      rules.flatMap(({ name, go }) => go.map((match) => match.replace('@', `@${name}`))),
+      sets.flatMap(({ go }) => go),
     ),
     '}',
     '',
@@ -57,57 +66,68 @@ function chain(hook: 'input' | 'output', matches: readonly string[]): string[] {
   return [`  chain ${hook} {`, `    type filter hook ${hook} priority raw;`, ...rules, '  }'];
 }
 
-function elementsOf({ tunnels = [], ports = [], nodes = [], servers = [] }: Cut): Record<string, string[]> {
+/** Those that hold something. */
+function setsOf({ tunnels = [], ports = [], nodes = [], servers = [] }: Cut): DropSet[] {
   const passing = tunnels.map(({ port, peer }) => ({
     address: peer.address,
     element: `${port} . ${peer.address} . ${peer.port}`,
   }));
   const listening = servers.map(({ address, port }) => ({ address, element: `${address} . ${port}` }));
   const plain = nodes.map((address) => ({ address, element: address }));
-  return {
+  const sets: DropSet[] = [
     ...byFamily('tunnels', passing),
-    ports: [...new Set(ports.map(String))],
+    { kind: 'ports', elements: unique(ports.map(String)) },
     ...byFamily('nodes', plain),
     ...byFamily('servers', listening),
-  };
+  ];
+  return sets.filter(({ elements }) => elements.length > 0);
 }
 
 function byFamily(
-  name: string,
-  elements: readonly { readonly address: Address; readonly element: string }[],
-): Record<string, string[]> {
-  const of = (family: 4 | 6): string[] => [
-    ...new Set(elements.filter(({ address }) => familyOf(address) === family).map(({ element }) => element)),
-  ];
-  return { [`${name}4`]: of(4), [`${name}6`]: of(6) };
+  kind: 'tunnels' | 'nodes' | 'servers',
+  all: readonly { readonly address: Address; readonly element: string }[],
+): DropSet[] {
+  return ([4, 6] as const).map((family) => {
+    const own = all.filter(({ address }) => familyOf(address) === family);
+    return { kind, family, elements: unique(own.map(({ element }) => element)) };
+  });
 }
 
-function dropSet(set: string): DropSet {
-  const [name, family] = set.endsWith('4')
-    ? ([set.slice(0, -1), 4] as const)
-    : ([set.replace(/6$/, ''), 6] as const);
-  const ip = IP[family];
-  const address = `ipv${family}_addr`;
-  switch (name) {
-    case 'tunnels':
-      return {
-        type: `inet_service . ${address} . inet_service`,
-        come: [`udp dport . ${ip} saddr . udp sport @`],
-        go: [`udp sport . ${ip} daddr . udp dport @`],
-      };
-    case 'nodes':
-      return {
-        type: address,
-        come: ['dport', 'sport'].map((port) => `${ip} saddr @ udp ${port} ${LINK_PORTS}`),
-        go: ['dport', 'sport'].map((port) => `${ip} daddr @ udp ${port} ${LINK_PORTS}`),
-      };
-    case 'servers':
-      return {
-        type: `${address} . inet_service`,
-        come: [`${ip} saddr . tcp sport @`],
-        go: [`${ip} daddr . tcp dport @`],
-      };
-    default:
-      return { type: 'inet_service', come: ['udp dport @'], go: ['udp sport @'] };
-  }
+function unique(list: readonly string[]): string[] {
+  return [...new Set(list)];
 }
+
+function nameOf({ kind, family }: Named): string {
+  return `${kind}${family ?? ''}`;
+}
+
+function shapeOf(set: Named, at: string): Shape {
+  if (set.kind === 'ports')
+    return { type: 'inet_service', come: [`udp dport ${at}`], go: [`udp sport ${at}`] };
+  return SHAPES[set.kind]({ at, ip: IP[set.family], address: `ipv${set.family}_addr` });
+}
+
+/** The set, and what its family is called in matches and in types. */
+interface Terms {
+  readonly at: string;
+  readonly ip: 'ip' | 'ip6';
+  readonly address: string;
+}
+
+const SHAPES: Readonly<Record<Exclude<Named['kind'], 'ports'>, (terms: Terms) => Shape>> = {
+  tunnels: ({ at, ip, address }) => ({
+    type: `inet_service . ${address} . inet_service`,
+    come: [`udp dport . ${ip} saddr . udp sport ${at}`],
+    go: [`udp sport . ${ip} daddr . udp dport ${at}`],
+  }),
+  nodes: ({ at, ip, address }) => ({
+    type: address,
+    come: ['dport', 'sport'].map((port) => `${ip} saddr ${at} udp ${port} ${LINK_PORTS}`),
+    go: ['dport', 'sport'].map((port) => `${ip} daddr ${at} udp ${port} ${LINK_PORTS}`),
+  }),
+  servers: ({ at, ip, address }) => ({
+    type: `${address} . inet_service`,
+    come: [`${ip} saddr . tcp sport ${at}`],
+    go: [`${ip} daddr . tcp dport ${at}`],
+  }),
+};

@@ -31,7 +31,13 @@ export interface Target {
 export function targetOf(kind: Drill, name: string | undefined, ground: Ground): Target {
   const found = FINDERS[kind](name, ground);
   if (typeof found === 'object') return { kind, ...found };
-  throw new CliError(EXIT.usage, `Cannot drill ${kind} "${name ?? ''}": ${found}`);
+  const title = name === undefined ? kind : `${kind} "${name}"`;
+  throw new CliError(EXIT.usage, `Cannot drill ${title}: ${found}`);
+}
+
+/** As it is called in sentences: `path "west/1#0"`, `the broker`. */
+export function titleOf({ kind, name }: Pick<Target, 'kind' | 'name'>): string {
+  return kind === 'broker' ? 'the broker' : `${kind} "${name}"`;
 }
 
 /** What is meant by a name, or why there is no such thing. */
@@ -47,7 +53,7 @@ const FINDERS: Readonly<Record<Drill, Find>> = {
   path: (name, { plan }) => {
     const tunnels = plan.tunnels.filter(({ id }) => id === name);
     return name === undefined || tunnels.length === 0
-      ? 'this gateway has no such path. See: clusterctl show paths'
+      ? 'it is no tunnel of this gateway, and links to own nodes cannot be drilled one by one. See: clusterctl show tunnels'
       : { name, tunnels };
   },
   cluster: (name, { fleet, plan }) =>

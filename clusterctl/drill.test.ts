@@ -1,5 +1,11 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
 import test from 'ava';
 import { isCidr4, isCidr6, parseAddress, parseCidr } from '#lib/ip';
+import { CommandError } from '#lib/linux';
+import type { Run } from '#lib/linux';
 import { openMetrics, serveStatus } from '#lib/metrics';
 import { parseClusterId } from '#lib/names';
 import { parsePublicKey } from '#lib/wireguard';
@@ -7,10 +13,11 @@ import type { Device } from '#lib/wireguard';
 import { healthText, plan } from '#topology';
 import type { Fleet, Host, TunnelId } from '#topology';
 import type { Context } from './context.ts';
+import { serversOf } from './drill-checks.ts';
 import { PACE_MS, figuresOf, parsePing } from './drill-flows.ts';
 import type { Flow } from './drill-flows.ts';
 import { renderReport, reportOf } from './drill-report.ts';
-import type { DrillReport, Observed } from './drill-report.ts';
+import type { DrillReport, Observed, PathSaid } from './drill-report.ts';
 import { drillTable } from './drill-rules.ts';
 import { clustersOf, cutOf, onlyWay, targetOf } from './drill-target.ts';
 import type { Drill, Ground } from './drill-target.ts';
@@ -89,8 +96,9 @@ test('targetOf() finds what is meant on this host, and says what there is not', 
   t.deepEqual([...clustersOf(targetOf('gateway', 'gw-0', now))], ['north', 'west']);
   for (const [kind, name, reason] of [
     ['gateway', 'gw-1', /"gw-1": this host is "gw-0", .* Run this on gw-1$/],
-    ['path', 'west/2#0', /no such path/],
-    ['path', undefined, /no such path/],
+    ['path', 'west/2#0', /"west\/2#0": it is no tunnel of this gateway, .* show tunnels$/],
+    ['path', 'node gw-1', /links to own nodes cannot be drilled/],
+    ['path', undefined, /^Cannot drill path: it is no tunnel/],
     ['cluster', 'south', /no such cluster/],
     ['broker', 'b', /it has no name/],
   ] as const)
@@ -172,29 +180,47 @@ table inet isthmus-drill {
 
 // ── What is refused ──────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Runs the command against a daemon that says this; a drill that is refused touches nothing. */
-async function refused(
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly said: string;
+}
+
+interface Attempt {
+  readonly run?: Run;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs the command against a daemon that says this. */
+async function drilled(
   said: object,
-  ...words: readonly string[]
-): Promise<readonly [code: number, said: string]> {
-  const lines: string[] = [];
+  words: readonly string[],
+  { run = noProgram, signal = new AbortController().signal }: Attempt = {},
+): Promise<Ended> {
+  const [out, lines]: [string[], string[]] = [[], []];
   const context: Context = {
     terminal: {
-      out: (text) => void lines.push(text),
+      out: (text) => void out.push(text),
       clear: () => {},
       say: (line) => void lines.push(line),
       paint: (_style, text) => text,
       isInteractive: false,
     },
-    run: () => Promise.reject(new Error('a program was run')),
-    signal: new AbortController().signal,
+    run,
+    signal,
     now: () => new Date(),
   };
   const registry = openMetrics({ component: 'test', version: '1' });
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => said });
+  const state = (): object => {
+    if (signal.aborted) throw new Error('the daemon is away');
+    return said;
+  };
+  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
   const code = await runCli(context, ['drill', ...words, '--status-port', String(server.port)]);
-  return [code, lines.join('\n')];
+  return { code, out: out.join(''), said: lines.join('\n') };
 }
+
+const noProgram: Run = () => Promise.reject(new Error('a program was run'));
 
 function stateOf({ host, fleet: known, relief }: Ground, more: object = {}): object {
   return { fleet: known, host: { ...host, ...healthText(host) }, relief: [...relief], ...more };
@@ -208,7 +234,7 @@ test('clusterctl drill refuses what would be an outage, or show nothing, before 
     [alone, ['gateway', ...to], EXIT.refused, /^Cannot drill gateway "gw-0": north, west would be cut off/],
     [alone, ['cluster', 'west', ...to], EXIT.refused, /^Cannot drill cluster "west": west would be cut off/],
     [stateOf(ground([], [2])), ['path', 'west/0#0', ...to], EXIT.refused, /: no packet takes it now/],
-    [whole, ['broker'], EXIT.refused, /: this host has no connection to it/],
+    [whole, ['broker'], EXIT.refused, /^Cannot drill the broker: this host has no connection to it/],
     [
       stateOf(ground(ALL), { broker: { connected: true, complete: false } }),
       ['broker'],
@@ -221,12 +247,7 @@ test('clusterctl drill refuses what would be an outage, or show nothing, before 
       EXIT.usage,
       /: nothing would be measured\. Give addresses of west that answer ping: --to$/,
     ],
-    [
-      whole,
-      ['cluster', 'west', '--to', '10.3.1.2'],
-      EXIT.usage,
-      /: 10\.3\.1\.2 is no pod's or node's address of west$/,
-    ],
+    [whole, ['cluster', 'west', '--to', '10.3.1.2'], EXIT.usage, /: 10\.3\.1\.2 is in no pod CIDR of west$/],
     [whole, ['cluster', 'south', ...to], EXIT.usage, /: there is no such cluster/],
     [whole, ['gateway', ...to, '--for', '3s'], EXIT.usage, /--for "3s": it is shorter than 5s/],
     [whole, ['gateway', ...to, '--for', '11m'], EXIT.usage, /--for "11m": it is longer than 10m/],
@@ -237,11 +258,136 @@ test('clusterctl drill refuses what would be an outage, or show nothing, before 
       /no gateway daemon/,
     ],
   ] as const;
-  for (const [said, words, code, text] of cases) {
-    const ended = await refused(said, ...words);
-    t.is(ended[0], code, ended[1]);
-    t.regex(ended[1], text);
+  for (const [state, words, code, text] of cases) {
+    const ended = await drilled(state, words);
+    t.is(ended.code, code, ended.said);
+    t.regex(ended.said, text);
   }
+});
+
+test('serversOf() leaves out names that nobody knows, and fails where there is no other', async (t) => {
+  const resolve = (name: string): Promise<{ address: string }[]> =>
+    name === 'gone.example'
+      ? Promise.reject(new Error('getaddrinfo ENOTFOUND gone.example'))
+      : Promise.resolve([{ address: '192.0.2.1' }]);
+  const [gone, known] = ['tls://gone.example:4222', 'tls://broker.example:4222'] as const;
+  t.deepEqual(await serversOf([gone, known], resolve), [{ address: parseAddress('192.0.2.1'), port: 4222 }]);
+  await t.throwsAsync(serversOf([gone], resolve), {
+    message:
+      /^Cannot drill the broker: no address of it is known now \(getaddrinfo ENOTFOUND .*\)\. .* hosts gone\.example$/,
+  });
+});
+
+// ── What is done ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Answers once, and goes on until it is ended. */
+const PING = `#!/bin/sh
+echo "[$(date +%s.%N)] 520 bytes from 10.2.1.2: icmp_seq=1 ttl=62 time=0.6 ms"
+exec sleep 60
+`;
+
+test.before(async (t) => {
+  const programs = await mkdtemp(path.join(tmpdir(), 'drill-'));
+  await writeFile(path.join(programs, 'ping'), PING, { mode: 0o755 });
+  process.env['PATH'] = `${programs}:${process.env['PATH'] ?? ''}`;
+  t.context = programs;
+});
+test.after.always(async (t) => {
+  if (typeof t.context === 'string') await rm(t.context, { recursive: true });
+});
+
+/** A kernel of which nothing is known but its tables of nftables: what nft is told is written down. */
+class Tables {
+  readonly told: string[] = [];
+  /** What is called after the failure is in force. */
+  readonly #made: () => void;
+  /** By first words: what nft says instead of doing it. */
+  readonly #refusals: Readonly<Record<string, string>>;
+
+  constructor(made: () => void, refusals: Readonly<Record<string, string>> = {}) {
+    this.#made = made;
+    this.#refusals = refusals;
+  }
+
+  readonly run: Run = (command) => {
+    const [program, ...words] = command.argv;
+    if (program !== 'nft') return Promise.resolve('');
+    const action = words[0] === '-j' ? 'list' : (words[0] ?? '');
+    this.told.push(action);
+    const stderr = this.#refusals[action];
+    if (stderr !== undefined)
+      return Promise.reject(new CommandError(command, stderr, { exitCode: 1, stderr }));
+    if (action === '-f') this.#made();
+    return Promise.resolve(action === 'list' ? LEFTOVER : '');
+  };
+}
+
+const NO_TABLE = 'Error: No such file or directory';
+const LEFTOVER = JSON.stringify({
+  nftables: [
+    { table: { family: 'inet', name: 'isthmus-drill', handle: 1 } },
+    { set: { family: 'inet', name: 'ports', table: 'isthmus-drill', type: 'inet_service', handle: 2 } },
+  ],
+});
+const PATH_DRILL = ['path', 'west/1#0', '--to', '10.2.1.2', '--for', '5s', '-o', 'json'] as const;
+
+test('clusterctl drill that is interrupted reports, also when the daemon is away by then', async (t) => {
+  const stop = new AbortController();
+  const tables = new Tables(() => stop.abort());
+  const ended = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run: tables.run, signal: stop.signal });
+  t.like(JSON.parse(ended.out), { verdict: 'interrupted', target: 'west/1#0' });
+  t.is(ended.code, EXIT.interrupted);
+  t.regex(ended.said, /^Interrupted: the drill of path "west\/1#0" has ended$/m);
+  t.deepEqual(tables.told, ['list', 'delete', '-f', 'delete'], 'what another left goes long before');
+});
+
+test('clusterctl drill says until when the failure lasts where it cannot be ended, interrupted or not', async (t) => {
+  const stop = new AbortController();
+  const refusals = { list: NO_TABLE, delete: 'Error: Device or resource busy\ndelete table\n^^^^^^' };
+  const { run } = new Tables(() => stop.abort(), refusals);
+  const ended = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run, signal: stop.signal });
+  t.is(ended.code, EXIT.failed);
+  t.regex(
+    ended.said,
+    /^Cannot end the drill of path "west\/1#0": Error: Device or resource busy\. It ends by itself at \d{4}-.*Z; now: nft delete table inet isthmus-drill$/m,
+  );
+});
+
+test('clusterctl drill that is interrupted before the failure makes none, and says no more than that', async (t) => {
+  const stop = new AbortController();
+  const tables = new Tables(() => {}, { list: NO_TABLE });
+  setTimeout(() => stop.abort(), 1000);
+  const waiting = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run: tables.run, signal: stop.signal });
+  t.deepEqual(tables.told, ['list']);
+  const cut = new AbortController();
+  const run: Run = (command) => {
+    cut.abort();
+    const cause: unknown = cut.signal.reason;
+    return Promise.reject(new CommandError(command, 'aborted', { exitCode: null, stderr: '', cause }));
+  };
+  const running = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run, signal: cut.signal });
+  for (const { code, out, said } of [waiting, running]) {
+    t.deepEqual([code, out], [EXIT.interrupted, '']);
+    t.regex(said, /^Interrupted\. What was done until then stays done$/m);
+  }
+});
+
+test('clusterctl drill that is interrupted after the failure says so', async (t) => {
+  const stop = new AbortController();
+  const { run } = new Tables(() => setTimeout(() => stop.abort(), 6000), { list: NO_TABLE });
+  const ended = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run, signal: stop.signal });
+  t.like(JSON.parse(ended.out), { verdict: 'interrupted', seconds: 5 });
+  t.is(ended.code, EXIT.interrupted);
+});
+
+test('clusterctl drill is refused where another one was quicker', async (t) => {
+  const { run } = new Tables(() => {}, {
+    list: NO_TABLE,
+    '-f': 'Error: Could not process rule: File exists',
+  });
+  const ended = await drilled(stateOf(ground(ALL)), PATH_DRILL, { run });
+  t.is(ended.code, EXIT.refused);
+  t.regex(ended.said, /^Cannot drill on this host: a drill goes on here/m);
 });
 
 // ── What is measured ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,8 +429,10 @@ function flow(...silences: readonly (readonly [from: number, to: number])[]): Fl
 
 test('figuresOf() counts each silence where it began', (t) => {
   const none = { before: 0, during: 0, after: 0 };
-  t.like(figuresOf(flow(), TIMES), { sent: 650, lost: none, recovered: true, backMs: 1 });
+  const sent = { before: 150, during: 250, after: 250 };
+  t.like(figuresOf(flow(), TIMES), { sent, lost: none, recovered: true, backMs: 1 });
   t.like(figuresOf(flow([1000, 1100], [3000, 3400], [9000, 9060]), TIMES), {
+    sent,
     lost: { before: 5, during: 20, after: 3 },
     silenceMs: { before: 120, during: 420, after: 80 },
     recovered: true,
@@ -296,19 +444,36 @@ test('figuresOf() counts each silence where it began', (t) => {
   t.is(gone.backMs, undefined);
   t.like(figuresOf(flow([12_500, 20_000]), TIMES), { lost: none }, 'what is on its way may arrive yet');
   t.like(figuresOf({ sent: 0, replies: [] }, TIMES), { recovered: false });
+  t.like(figuresOf(flow([3000, 3400], [9000, 20_000]), TIMES), { recovered: true, fellSilent: true });
+  t.false(figuresOf(flow([9000, 12_000]), TIMES).fellSilent, 'it is back');
+  t.false(figuresOf(flow([1000, 1600], [12_500, 20_000]), TIMES).fellSilent, 'so it was before');
 });
 
 // ── What is reported ─────────────────────────────────────────────────────────────────────────────────────────────
 
-const DOWN = {
-  at: new Date(3350).toISOString(),
-  path: 'west/1#0',
-  to: 'down',
-  why: '4 of 4 probes unanswered',
-};
+/** What a daemon tells of a tunnel; each change is its moment, what it came to, and why. */
+function said(
+  id: string,
+  state: string,
+  ...changes: readonly (readonly [at: number, to: string, text: string])[]
+): PathSaid {
+  return {
+    id,
+    state,
+    changes: changes.map(([at, to, text]) => ({ at: new Date(at).toISOString(), to, text })),
+  };
+}
+
+const FIRST = [-9000, 'up', 'the first probe is answered'] as const;
+const DOWN = [3350, 'down', '4 of 4 probes unanswered'] as const;
+const BACK = [9000, 'up', 'no loss for 1.0 s'] as const;
 
 function reported(more: Partial<Observed>): DrillReport {
-  return reportOf({
+  return reportOf(observed(more));
+}
+
+function observed(more: Partial<Observed>): Observed {
+  return {
     kind: 'path',
     target: 'west/1#0',
     node: 'gw-0',
@@ -319,26 +484,49 @@ function reported(more: Partial<Observed>): DrillReport {
       { to: '10.2.1.2', ...flow([3000, 3400]) },
       { to: '10.2.1.3', ...flow() },
     ],
-    events: [DOWN],
+    paths: [said('west/1#0', 'up', FIRST, DOWN, BACK)],
     taken: ['west/1#0'],
     ...more,
-  });
+  };
 }
 
 test('reportOf() judges by what was lost, and by whether anything failed at all', (t) => {
   t.like(reported({}), {
     verdict: 'recovered',
-    summary: 'recovered in 420 ms; 20 of 1300 echoes lost',
+    summary: 'recovered in 420 ms; 20 of 500 echoes lost',
     recoveryMs: 420,
     seconds: 5,
   });
   const quiet = [{ to: '10.2.1.2', ...flow() }];
   t.is(reported({ flows: quiet }).verdict, 'unnoticed');
   t.is(reported({ flows: [{ to: '10.2.1.2', ...flow([3000, 9000]) }] }).verdict, 'failed');
-  const standing = reported({ events: [] });
+  t.like(reported({ flows: [{ to: '10.2.1.2', ...flow([3000, 3400], [9000, 20_000]) }] }), {
+    verdict: 'failed',
+    summary: '1 of 1 flows fell silent when the failure ended, and stayed so',
+  });
+  const standing = reported({ paths: [said('west/1#0', 'up', FIRST)] });
   t.is(standing.verdict, 'failed');
   t.regex(standing.summary, /^west\/1#0 never went down/);
-  t.is(reported({ interrupted: true, events: [] }).verdict, 'interrupted');
+  t.is(reported({ interrupted: true, paths: [] }).verdict, 'interrupted');
+});
+
+test('reportOf() takes a daemon that was late, away or started again for no proof that nothing failed', (t) => {
+  for (const state of ['down', 'held', 'unknown'])
+    t.is(reported({ paths: [said('west/1#0', state, FIRST)] }).verdict, 'recovered', state);
+  const anew = said('west/1#0', 'up', [8500, 'up', 'the first probe is answered']);
+  for (const paths of [[anew], []])
+    t.like(reported({ paths }), {
+      verdict: 'unknown',
+      summary: 'the daemon was started again, so nobody can say whether west/1#0 went down',
+      lost: 20,
+    });
+  const { paths: _, ...away } = observed({});
+  t.like(reportOf(away), {
+    verdict: 'unknown',
+    summary: 'the daemon was away, so nobody can say whether west/1#0 went down',
+  });
+  const stalled = { ...away, flows: [{ to: '10.2.1.2', ...flow([3000, 9000]) }] };
+  t.is(reportOf(stalled).verdict, 'failed', 'whoever can say what went down');
 });
 
 test('reportOf() says of a gateway only what can be seen from itself', (t) => {
@@ -351,27 +539,43 @@ test('reportOf() says of a gateway only what can be seen from itself', (t) => {
   t.is(reported({ kind: 'gateway', flows: gone }).verdict, 'failed');
 });
 
-test('reportOf() accepts no change of any path while the broker is away', (t) => {
+test('reportOf() accepts no path that falls and no flow that stalls while the broker is away', (t) => {
+  const calm = [said('west/1#0', 'up', FIRST)];
   const broker = { kind: 'broker', target: 'broker', taken: [], flows: [], connected: false } as const;
-  t.is(reported({ ...broker, events: [] }).verdict, 'unnoticed');
-  t.like(reported(broker), { verdict: 'failed', summary: 'west/1#0 changed while the broker was away' });
-  t.is(reported({ ...broker, events: [], connected: true }).verdict, 'failed');
-  const losing = [{ to: '10.2.1.2', ...flow([3000, 3100]) }];
-  t.is(reported({ ...broker, events: [], flows: losing }).verdict, 'failed');
+  t.is(reported({ ...broker, paths: calm }).verdict, 'unnoticed');
+  t.is(reported({ ...broker, paths: [] }).verdict, 'unnoticed', 'a clusterset of one');
+  t.like(reported(broker), {
+    verdict: 'failed',
+    summary: 'west/1#0 went down while only the broker was away',
+  });
+  t.is(reported({ ...broker, paths: calm, connected: true }).verdict, 'failed');
+  const settling = said('west/1#0', 'up', FIRST, [-500, 'held', ''], [3500, 'up', ''], [4000, '1420', '']);
+  t.is(reported({ ...broker, paths: [settling] }).verdict, 'unnoticed', 'of an earlier failure');
+  const losing = [{ to: '10.2.1.2', ...flow([1000, 1100], [3000, 3100]) }];
+  t.like(reported({ ...broker, paths: calm, flows: losing }), {
+    verdict: 'unnoticed',
+    summary: 'the broker was away, and no path of this host went down; 5 of 250 echoes lost',
+  });
+  const stalling = [{ to: '10.2.1.2', ...flow([3000, 3400]) }];
+  t.is(reported({ ...broker, paths: calm, flows: stalling }).verdict, 'failed');
+  const { connected: _, ...unasked } = { ...broker, paths: calm };
+  t.is(reported(unasked).verdict, 'unknown');
+  t.is(reported({ ...broker, paths: [said('west/1#0', 'up', BACK)] }).verdict, 'unknown', 'started again');
 });
 
 test('renderReport() has a line a flow, one a change, and the verdict last', (t) => {
   t.deepEqual(renderReport(reported({})).split('\n'), [
     'path west/1#0 failed for 5 s from 1970-01-01T00:00:03.000Z, seen from east/gw-0',
     '',
-    'TO         SENT   LOST-BEFORE   LOST-DURING   LOST-AFTER   SILENT-BEFORE   SILENT-DURING   SILENT-AFTER',
-    '10.2.1.2   650    0             20            0            20 ms           420 ms          20 ms',
-    '10.2.1.3   650    0             0             0            20 ms           20 ms           20 ms',
+    'TO         LOST-BEFORE   LOST-DURING   LOST-AFTER   SILENT-BEFORE   SILENT-DURING   SILENT-AFTER',
+    '10.2.1.2   0/150         20/250        0/250        20 ms           420 ms          20 ms',
+    '10.2.1.3   0/150         0/250         0/250        20 ms           20 ms           20 ms',
     '',
-    'AFTER    PATH       TO     WHY',
-    '350 ms   west/1#0   down   4 of 4 probes unanswered',
+    'AFTER     PATH       TO     WHY',
+    '350 ms    west/1#0   down   4 of 4 probes unanswered',
+    '6000 ms   west/1#0   up     no loss for 1.0 s',
     '',
-    'recovered: recovered in 420 ms; 20 of 1300 echoes lost',
+    'recovered: recovered in 420 ms; 20 of 500 echoes lost',
     '',
   ]);
 });

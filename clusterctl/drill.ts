@@ -1,20 +1,19 @@
 // `clusterctl drill`: makes a failure on this host for a while, measures what it does, and ends it whatever happens.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { DRILL_TABLE } from '#lib/constants';
 import type { Address } from '#lib/ip';
-import { removeTable } from '#lib/linux';
 import { readDevices } from '#lib/wireguard';
 import type { Context } from './context.ts';
-import { brokerServers, checkAddresses, leftoverOf, standingOf } from './drill-checks.ts';
+import { brokerServers, checkAddresses, standingOf } from './drill-checks.ts';
 import type { Standing, Subject } from './drill-checks.ts';
 import { parsePing } from './drill-flows.ts';
 import type { Times } from './drill-flows.ts';
+import { clearLeftover, putTable, takeTable } from './drill-kernel.ts';
 import { renderReport, reportOf } from './drill-report.ts';
-import type { DrillEvent, DrillReport } from './drill-report.ts';
+import type { DrillReport } from './drill-report.ts';
 import { drillTable } from './drill-rules.ts';
 import type { Cut } from './drill-rules.ts';
-import { cutOf } from './drill-target.ts';
+import { cutOf, titleOf } from './drill-target.ts';
 import { CliError, EXIT } from './exit.ts';
 import type { Format } from './output-option.ts';
 import { renderData } from './output.ts';
@@ -38,8 +37,6 @@ const CONTROL_MS = 3000;
 const RETURN_MS = 5000;
 /** Seconds beyond what is planned, after which pings end by themselves. */
 const SPARE_SECONDS = 20;
-/** Milliseconds that making the failure, and ending it, may take; no interrupt cuts that short. */
-const TABLE_MS = 10_000;
 /** Milliseconds before its end that the failure is looked at. */
 const LOOK_MS = 500;
 
@@ -48,27 +45,45 @@ export async function drill(context: Context, subject: Subject, options: DrillOp
   const { to: addresses = [], statusPort } = options;
   const first = await standingOf(subject, statusPort);
   checkAddresses(first, addresses);
-  const table = `${await leftoverOf(run)}${drillTable(await cutNow(context, first, options), options.for)}`;
+  await clearLeftover(run);
+  const table = drillTable(await cutNow(context, first, options), options.for);
   const clock = (): number => context.now().getTime();
   const begun = clock();
   using pings = await startPings(addresses, (CONTROL_MS + RETURN_MS) / 1000 + options.for + SPARE_SECONDS);
-  await startProgress(context)('Measuring while nothing fails', () =>
-    delay(CONTROL_MS, undefined, { signal }),
-  );
+  const progress = startProgress(context);
+  await progress('Measuring while nothing fails', () => delay(CONTROL_MS, undefined, { signal }));
   checkAnswers(pings, addresses);
   // Redundancy may have gone meanwhile.
   const standing = await standingOf(subject, statusPort);
   const failing = await fail(context, standing, { ...options, table });
-  if (!failing.interrupted) await delay(RETURN_MS, undefined, { signal }).catch(() => undefined);
+  const isWhole = !failing.interrupted && (await progress('Measuring the return', () => comeBack(signal)));
+  const ended = clock();
   const said = await pings.stop();
+  const paths = (await askLate(statusPort))?.paths;
   const report = reportOf({
     ...factsOf(standing),
     ...failing,
-    times: { ...failing.times, begun, ended: clock() },
+    interrupted: !isWhole,
+    times: { ...failing.times, begun, ended },
     flows: said.map((text, at) => ({ to: addresses[at] ?? '', ...parsePing(text) })),
-    events: await eventsSince(failing.times.failed, statusPort),
+    ...(paths && { paths }),
   });
   tell(context, options.output, report);
+}
+
+/** Whether nobody interrupted. */
+async function comeBack(signal: AbortSignal): Promise<boolean> {
+  return await delay(RETURN_MS, true, { signal }).catch(() => false);
+}
+
+/** What has been measured is worth a report also where the daemon is away by now, or begins anew. */
+async function askLate(statusPort: number | undefined): Promise<DaemonState | undefined> {
+  try {
+    return (await askDaemon(statusPort))?.daemon;
+  } catch (error) {
+    if (error instanceof CliError) return undefined;
+    throw error;
+  }
 }
 
 async function cutNow({ run }: Context, { target, ground }: Standing, options: DrillOptions): Promise<Cut> {
@@ -99,17 +114,16 @@ async function fail(
 ): Promise<Failing> {
   const { run, now } = context;
   const failed = now().getTime();
-  const bound = (): AbortSignal => AbortSignal.timeout(TABLE_MS);
-  await run({ argv: ['nft', '-f', '-'], input: options.table, signal: bound() });
+  await putTable(run, options.table);
+  const expires = now().getTime() + options.for * 1000;
   let restored = failed;
   let seen: Omit<Failing, 'times'>;
   try {
-    const what = target.kind === 'broker' ? 'the broker' : `${target.kind} ${target.name}`;
-    const title = `Without ${what} for ${options.for} s; an interrupt ends it at once`;
+    const title = `Without ${titleOf(target)} for ${options.for} s; an interrupt ends it at once`;
     seen = await startProgress(context)(title, () => endure(context, target.kind === 'broker', options));
   } finally {
     restored = now().getTime();
-    await removeTable(run, DRILL_TABLE, bound());
+    await takeTable(run, target, expires);
   }
   return { times: { failed, restored }, ...seen };
 }
@@ -122,7 +136,7 @@ async function endure(
 ): Promise<Omit<Failing, 'times'>> {
   try {
     await delay(seconds * 1000 - LOOK_MS, undefined, { signal });
-    const broker = isBroker ? (await askDaemon(statusPort))?.daemon.broker : undefined;
+    const broker = isBroker ? (await askLate(statusPort))?.broker : undefined;
     await delay(LOOK_MS, undefined, { signal });
     return { interrupted: false, ...(broker?.connected !== undefined && { connected: broker.connected }) };
   } catch (error) {
@@ -142,15 +156,6 @@ function factsOf({ target, ground, fleet, node }: Standing): {
   return { kind: target.kind, target: target.name, node, cluster: fleet.own.id, taken };
 }
 
-/** In the order in which they happened. */
-async function eventsSince(since: number, statusPort: number | undefined): Promise<readonly DrillEvent[]> {
-  const paths: DaemonState['paths'] = (await askDaemon(statusPort))?.daemon.paths ?? [];
-  return paths
-    .flatMap(({ id, changes }) => changes.map(({ at, to, text }) => ({ at, path: id, to, why: text })))
-    .filter(({ at }) => Date.parse(at) >= since)
-    .toSorted((a, b) => (a.at < b.at ? -1 : 1));
-}
-
 /** @throws {CliError} where the report is not a good one, after it */
 function tell({ terminal }: Context, output: Format, report: DrillReport): void {
   terminal.out(
@@ -158,8 +163,10 @@ function tell({ terminal }: Context, output: Format, report: DrillReport): void 
       ? renderReport(report, (style, text) => terminal.paint(style, text))
       : renderData(output, report),
   );
-  const { drill: kind, target, verdict, summary } = report;
+  const { verdict, summary } = report;
+  const title = titleOf({ kind: report.drill, name: report.target });
   if (verdict === 'interrupted')
-    throw new CliError(EXIT.interrupted, `Interrupted: ${kind} ${target} is as before`);
-  if (verdict === 'failed') throw new CliError(EXIT.failed, `Cannot rely on ${kind} "${target}": ${summary}`);
+    throw new CliError(EXIT.interrupted, `Interrupted: the drill of ${title} has ended`);
+  if (verdict === 'failed') throw new CliError(EXIT.failed, `Cannot rely on ${title}: ${summary}`);
+  if (verdict === 'unknown') throw new CliError(EXIT.failed, `Cannot judge ${title}: ${summary}`);
 }

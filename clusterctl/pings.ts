@@ -36,9 +36,11 @@ export async function startPings(addresses: readonly string[], seconds: number):
   try {
     await Promise.all(pings.map((ping) => once(ping, 'spawn')));
   } catch (cause) {
-    throw new CliError(EXIT.incapable, 'Cannot measure: ping is not installed, or not on the PATH', {
-      cause,
-    });
+    throw new CliError(
+      EXIT.incapable,
+      'Cannot measure: ping is not installed, or not on the PATH. Install that of iputils',
+      { cause },
+    );
   }
   return {
     said: () => said,

@@ -25,7 +25,7 @@ export function addDrill(program: Command, context: Context): void {
     .addOption(lengthOption())
     .option(
       '--to <address>',
-      'pod or node of another cluster that answers ping; may be repeated, each is one flow (required unless the broker fails)',
+      'pod of another cluster, or node of it by an address inside the pod CIDRs, that answers ping; may be repeated, each is one flow (required unless the broker fails)',
       addressesArgument,
     )
     .option('--secrets <directory>', 'secrets directory, of which the broker is learnt', DIRECTORIES.secrets)
@@ -40,12 +40,12 @@ export function addDrill(program: Command, context: Context): void {
 const HELP = `
 What fails, at this gateway alone:
   gateway       all of it, to all others: tunnels, workers, siblings. Pods on this host are cut off meanwhile
-  path NAME     one tunnel, as in: clusterctl show paths
+  path NAME     one tunnel, as in: clusterctl show tunnels
   cluster NAME  all tunnels to one cluster. Each of the cluster's gateways drills its own
   broker        this host's connection to it`;
 
 function lengthOption(): Option {
-  const text = `how long it fails: 30s, 2m, at most ${MOST / 60}m`;
+  const text = `how long it fails: 30s, 2m, at least ${LEAST}s, at most ${MOST / 60}m`;
   return new Option('--for <duration>', text).argParser(lengthArgument).default(30, '30s');
 }
 

@@ -13,13 +13,18 @@ export async function runCli(context: Context, words: readonly string[]): Promis
     await program.parseAsync(words, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    const isSaid = error instanceof CliError && error.exitCode === EXIT.interrupted;
-    if (context.signal.aborted && !isSaid) {
-      context.terminal.say('Interrupted. Running the same command again goes on where this one ended');
+    if (context.signal.aborted && isAbort(error)) {
+      context.terminal.say('Interrupted. What was done until then stays done');
       return EXIT.interrupted;
     }
     const { text, exitCode } = await explain(error, program, words);
     if (text !== '') context.terminal.say(text);
     return exitCode;
   }
+}
+
+/** Only what an abort has caused: whatever else went wrong after an interrupt is told, it may be the end that failed. */
+function isAbort(error: unknown): boolean {
+  if (error instanceof CliError || !(error instanceof Error)) return false;
+  return error.name === 'AbortError' || isAbort(error.cause);
 }
