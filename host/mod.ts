@@ -22,6 +22,7 @@ export { runProgram } from './main.ts';
 export { kernelWatches } from './monitor.ts';
 export type { KernelChange } from './monitor.ts';
 export { Paths } from './paths.ts';
-export type { PathsOptions, Probed, ProbedPath, Told } from './paths.ts';
+export type { PathsOptions, Probed, ProbedPath } from './paths.ts';
 export { refusedConditions } from './refused.ts';
 export { Conditions } from './report.ts';
+export type { Told } from './told.ts';

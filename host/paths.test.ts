@@ -8,6 +8,7 @@ import { KNOCK_PORT, PROBE_PORT } from '#lib/constants';
 import type { Change, PathReport } from '#lib/health';
 import { openLog } from '#lib/log';
 import { openMetrics } from '#lib/metrics';
+import { encodeProbe, parseProbe } from '#lib/probe';
 import { PrivateKey } from '#lib/wireguard';
 import { Events } from './events.ts';
 import { Paths } from './paths.ts';
@@ -139,6 +140,29 @@ test('Paths asks back at once whoever has news that only answers tell, and nobod
   other.announce(['b']);
   await delay(100);
   t.is(one.told('a')?.reach?.size, 2, 'it has asked a moment ago');
+});
+
+test('Paths asks no more often for the news of somebody who never answers', async (t) => {
+  let frozen: number | undefined;
+  const own = paths(t, { now: () => frozen ?? performance.now() });
+  const far = createSocket('udp4');
+  const heard: Buffer[] = [];
+  far.on('message', (bytes) => void heard.push(bytes));
+  await new Promise<void>((resolve) => far.bind(PROBE_PORT, '127.9.10.2', resolve));
+  t.teardown(() => void far.close());
+  own.hold({ paths: [path('a', 10, [1, 2])] });
+  await until(t, 'asked', () => heard.length > 0);
+  // From here on nothing is due, however long it takes.
+  frozen = performance.now();
+  await delay(50);
+  const ask = parseProbe(heard[0] ?? Buffer.alloc(0));
+  if (typeof ask === 'string') throw new TypeError(ask);
+  const before = heard.length;
+  const news = encodeProbe({ ...ask, isNews: true });
+  for (let count = 0; count < 20; count += 1) far.send(news, PROBE_PORT, '127.9.10.1');
+  await until(t, 'answered', () => heard.length - before >= 20);
+  await delay(50);
+  t.is(heard.length - before, 21, 'twenty answers, and one ask');
 });
 
 test('Paths.announce() goes as far as the budget, and goes on when there is more', async (t) => {

@@ -12,7 +12,8 @@ import type {
 } from '#lib/health';
 import { Probes } from '#lib/probe';
 import type { Answer, Flags, Ignored, ProbePeer, Question, Speech } from '#lib/probe';
-import { isSameSet } from '#lib/same';
+import { isSameTold, toldOf } from './told.ts';
+import type { Told } from './told.ts';
 
 /** One path: what is wanted of it, and whom it leads to. */
 export interface ProbedPath {
@@ -28,12 +29,6 @@ export interface Probed {
   readonly echoes?: ReadonlySet<string>;
   /** Remote gateways, asked whether they forward. */
   readonly gateways?: readonly TransitSpec[];
-}
-
-/** What a far end was last heard to say of itself. */
-export interface Told extends Pick<Flags, 'impaired' | 'draining' | 'blocked'> {
-  /** Indexes of the clusters that a gateway of ours reaches; absent while it has not said. */
-  readonly reach?: ReadonlySet<number>;
 }
 
 export interface PathsOptions {
@@ -53,7 +48,7 @@ export interface PathsOptions {
 
 /** Milliseconds until more of those are told that the budget had nothing left for. */
 const BACKLOG_MS = 10;
-/** Milliseconds after an answer in which no news is asked for: whoever cries it, the budget is for more than that. */
+/** Milliseconds after an answer, or after asking for news, in which no news is asked for: whoever cries it, the budget is for more than that. */
 const NEWS_MS = 20;
 /** Milliseconds between attempts to open sockets that could not be had. */
 const TEND_MS = 200;
@@ -73,6 +68,8 @@ export class Paths implements Disposable {
   readonly #transit: TransitWatch;
   readonly #told = new Map<string, Told>();
   readonly #heardAt = new Map<string, number>();
+  /** When news was last asked for. */
+  readonly #curiousAt = new Map<string, number>();
   /** Whom paths lead to, as their specs say. */
   #fars = new Map<string, string>();
   readonly #budget = probeBudget();
@@ -108,7 +105,7 @@ export class Paths implements Disposable {
     const fars = new Map(paths.map(({ spec }) => [spec.id, spec.far]));
     for (const [id, far] of this.#fars) {
       if (fars.get(id) === far) continue;
-      for (const known of [this.#told, this.#heardAt, this.#unheard]) known.delete(id);
+      for (const known of [this.#told, this.#heardAt, this.#curiousAt, this.#unheard]) known.delete(id);
     }
     this.#fars = fars;
     this.#probes.hold(
@@ -267,29 +264,29 @@ export class Paths implements Disposable {
 
   #heard(id: string, flags: Flags, hasNews: boolean): void {
     const now = this.#options.now();
-    const isOld = now - (this.#heardAt.get(id) ?? -Infinity) >= NEWS_MS;
-    if (hasNews && isOld && this.#budget.take(now)) this.#probes.ask(id, { sequence: 0, kind: 'small' });
+    if (hasNews) this.#askForNews(id, now);
     const isNews = this.#note(id, { ...this.#told.get(id), ...flags });
     this.#tell(this.#detector.heard(id, flags.hears, now), isNews);
   }
 
+  /** One that cries news and does not answer is no reason to ask more often. */
+  #askForNews(id: string, now: number): void {
+    const last = Math.max(this.#heardAt.get(id) ?? -Infinity, this.#curiousAt.get(id) ?? -Infinity);
+    if (now - last < NEWS_MS || !this.#budget.take(now)) return;
+    this.#curiousAt.set(id, now);
+    this.#probes.ask(id, { sequence: 0, kind: 'small' });
+  }
+
   /** Whether it says something else of itself than before. */
-  #note(id: string, { impaired = false, draining = false, blocked = false, reach }: Partial<Told>): boolean {
-    const before = this.#told.get(id) ?? NOTHING_TOLD;
-    const told: Told = { impaired, draining, blocked, ...(reach && { reach }) };
+  #note(id: string, said: Partial<Told>): boolean {
+    const before = this.#told.get(id);
+    const told = toldOf(said);
     this.#told.set(id, told);
-    return FLAGS.some((flag) => told[flag] !== before[flag]) || !isSameReach(before.reach, reach);
+    return !isSameTold(before, told);
   }
 
   #tell(changes: readonly Change[], isNews = false): void {
     if (changes.length > 0 || isNews) this.#options.changed(changes);
     this.#arm();
   }
-}
-
-const FLAGS = ['impaired', 'draining', 'blocked'] as const;
-const NOTHING_TOLD: Told = { impaired: false, draining: false, blocked: false };
-
-function isSameReach(a: Told['reach'], b: Told['reach']): boolean {
-  return a === undefined || b === undefined ? a === b : isSameSet(a, b);
 }

@@ -307,6 +307,27 @@ test('Probes tell a far end’s flags from its asks once it has shown that it he
   t.deepEqual(far.heard.told[0], { hears: 'yes', impaired: false, draining: false, blocked: false });
 });
 
+test('Probes hear of news on links only: on a tunnel an ask tells everything', async (t) => {
+  const said: string[] = [];
+  const onTold = (id: string, _: Flags, hasNews: boolean): void => void said.push(`${id} ${hasNews}`);
+  const [tunnel, link] = [loopback(13), loopback(14)];
+  const near = open(t);
+  const far = open(t, {}, { onTold });
+  near.probes.hold([
+    { id: 'tunnel', ends: [tunnel], secret: { own: EAST, peer: WEST.publicKey } },
+    { id: 'link', ends: [link] },
+  ]);
+  far.probes.hold([
+    { id: 'tunnel', ends: [turned(tunnel)], secret: { own: WEST, peer: EAST.publicKey } },
+    { id: 'link', ends: [turned(link)] },
+  ]);
+  // What an ask on a tunnel says is believed once it shows that it has heard one.
+  await answerOf(far, 'tunnel', { sequence: 1, kind: 'small' });
+  for (const id of ['tunnel', 'link']) await answerOf(near, id, { sequence: 1, kind: 'small', isNews: true });
+  t.true(await until(() => said.includes('tunnel false') && said.includes('link true')));
+  t.false(said.includes('tunnel true'));
+});
+
 test('Probes ask through a far gateway, and a responder without keys echoes', async (t) => {
   const ends = loopback(3);
   const worker = open(t);

@@ -33,8 +33,11 @@ export interface Speech extends Flags {
 
 export interface ProbesOptions<Id> {
   readonly onAnswer: (answer: Answer<Id>) => void;
-  /** A far end has asked. What it tells of itself is said now, not repeated by somebody; on links nobody can know. */
-  readonly onTold: (id: Id, flags: Flags, isNews: boolean) => void;
+  /**
+   * A far end has asked. What it tells of itself is said now, not repeated by somebody; on links nobody can know. Has it news
+   * that only answers tell? Not on tunnels, where asks tell everything.
+   */
+  readonly onTold: (id: Id, flags: Flags, hasNews: boolean) => void;
   /** The far kernel answers in its daemon's place; heard only while {@link Probes.attend} has it so. */
   readonly onRefused: (id: Id) => void;
   readonly speak: (id: Id) => Speech;
@@ -219,8 +222,9 @@ export class Probes<Id> implements Disposable {
     const answer = encodeProbe(answerTo(probe, flags, reach));
     peer.seal(answer, way.outward);
     reply(answer);
-    const isTold = peer.kind === 'link' || freshness === 'fresh';
-    if (isTold) this.#options.onTold(peer.id, probe.flags, probe.isNews === true);
+    const isLink = peer.kind === 'link';
+    if (isLink || freshness === 'fresh')
+      this.#options.onTold(peer.id, probe.flags, isLink && probe.isNews === true);
     return freshness === 'stale' ? 'stale' : undefined;
   }
 }
