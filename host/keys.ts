@@ -64,15 +64,14 @@ const ASKED = { wished: 24 * 3600, forced: 0 } as const;
  * Asks for new keys: the files' times are set back, so that they are too old for the gateway that uses them. Those of 1970
  * itself are replaced at once, whoever stands in. It needs no daemon to be heard, and outlives every restart.
  *
- * @param forced lanes to be replaced so; `true` means all
+ * @param forced lanes to be replaced so
  * @returns how many lanes there are
  */
-export async function wishLaneKeys(stateDir: string, forced: boolean | ReadonlySet<number>): Promise<number> {
+export async function wishLaneKeys(stateDir: string, forced: ReadonlySet<number>): Promise<number> {
   const directory = join(stateDir, KEYS_DIRECTORY);
   const names = (await readdir(directory)).filter((name) => /^lane-\d\.key$/.test(name));
-  const isForced = (lane: number): boolean => (typeof forced === 'boolean' ? forced : forced.has(lane));
   for (const name of names) {
-    const time = isForced(Number(/\d/.exec(name))) ? ASKED.forced : ASKED.wished;
+    const time = forced.has(Number(/\d/.exec(name))) ? ASKED.forced : ASKED.wished;
     await utimes(join(directory, name), time, time);
   }
   return names.length;

@@ -41,7 +41,10 @@ async function lock(directory: string, signal: AbortSignal | undefined): Promise
   const file = await open(join(directory, LOCK_FILE), 'a+', 0o600);
   try {
     for (const end = performance.now() + PATIENCE_MS; !(await flock(file));) {
-      if (performance.now() > end) throw new Error(`Cannot change ${DRAINS_FILE}: others are changing it`);
+      if (performance.now() > end)
+        throw new Error(
+          `Cannot change ${DRAINS_FILE}: others have been changing it for ${PATIENCE_MS / 1000} s. Try again`,
+        );
       await delay(RETRY_MS, undefined, { signal });
     }
     return file;
