@@ -144,8 +144,8 @@ export class Paths implements Disposable {
 
   /** Its far kernel has answered in its daemon's place for long. */
   isHung(path: string): boolean {
-    const { refusedSince } = this.#detector.report(path) ?? {};
-    return refusedSince !== undefined && this.#options.now() - refusedSince >= HUNG_MS;
+    const { refusals } = this.#detector.path(path) ?? {};
+    return refusals !== undefined && this.#options.now() - refusals.since >= HUNG_MS;
   }
 
   reports(): Iterable<PathReport> {
@@ -225,18 +225,18 @@ export class Paths implements Disposable {
   #ask({ path, sequence, size }: PathAsk, now: number): void {
     if (size > 0) this.#probes.ask(path, { sequence, kind: 'full', size });
     else {
-      if (this.#detector.misses(path) > 0) this.#attend(path, now);
+      this.#attend(path, now);
       this.#probes.ask(path, { sequence, kind: 'small' });
     }
   }
 
   /** Its far kernel is asked as well from the first miss on, until it answers or has been silent for long. */
   #attend(path: string, now: number): void {
-    const report = this.#detector.report(path);
-    if (report === undefined) return;
-    const { state, since, refusedSince } = report;
+    const known = this.#detector.path(path);
+    if (known === undefined || known.misses === 0) return;
+    const { state, since, refusals } = known;
     const isRecent = state === 'up' || now - since < PATIENCE_MS;
-    this.#probes.attend(path, isRecent || refusedSince !== undefined);
+    this.#probes.attend(path, isRecent || refusals !== undefined);
   }
 
   #askThrough(ask: TransitAsk): void {

@@ -147,12 +147,12 @@ export class Detector {
 
   /** Up and not in doubt: what a transit watch needs to know of one of a gateway's tunnels. */
   isSound(id: string): boolean {
-    return this.isUp(id) && this.#roll.get(id)?.path.misses === 0;
+    return this.isUp(id) && this.path(id)?.misses === 0;
   }
 
-  /** Asks lost in a row. */
-  misses(id: string): number {
-    return this.#roll.get(id)?.path.misses ?? 0;
+  /** As it stands, which costs less than a report. */
+  path(id: string): Path | undefined {
+    return this.#roll.get(id)?.path;
   }
 
   report(id: string): PathReport | undefined {

@@ -129,7 +129,7 @@ export class Simulation {
     const to = from === this.here ? this.there : this.here;
     const { isMutual = false, isKnocking = false } = this.#options;
     from.asked.push(this.now);
-    if (isKnocking && from.detector.misses(ask.path) > 0) from.knocking.add(ask.path);
+    if (isKnocking && (from.detector.path(ask.path)?.misses ?? 0) > 0) from.knocking.add(ask.path);
     if (from.knocking.has(ask.path)) this.#knock(from, to, ask);
     this.#send(to, ask, () => {
       if (to.isStopped) return isKnocking ? undefined : this.#refuse(from, ask);
