@@ -89,7 +89,7 @@ export class Detector {
     for (const watched of this.#wheel.take(now)) {
       if (watched.isGone) continue;
       this.#look(watched, now);
-      if (isKicked(watched, now, this.#random()) && this.#kickBudget.take(now)) kicks.push(watched.spec.id);
+      if (isKicked(watched, now, this.#random(), this.#kickBudget)) kicks.push(watched.spec.id);
       this.#arm(watched);
     }
     const asks = this.#serve(now);

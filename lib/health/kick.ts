@@ -20,6 +20,8 @@ const UNKNOWN_MS = 1000;
 const LONGEST_MS = 64_000;
 /** Tunnels made anew a second: as many as one call of `wg` takes. */
 const MOST_A_SECOND = 32;
+/** Wait where that many were, ms: until there is room for one more. */
+export const CROWDED_MS = Math.ceil(1000 / MOST_A_SECOND);
 
 /**
  * Milliseconds until a path that has been silent for `silentMs` is kicked (again). Later on the wait is half of the

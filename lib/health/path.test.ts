@@ -30,6 +30,7 @@ import { patienceMs, sampled } from './rtt.ts';
 import { nextState } from './state.ts';
 import type { PathEvent, PathState } from './state.ts';
 import { TALLY_SIZE, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
+import { isKicked, newGroup, newWatched } from './watched.ts';
 import { Wheel } from './wheel.ts';
 import type { Turning } from './wheel.ts';
 
@@ -383,6 +384,18 @@ test('kickDelayMs() is eager while sessions may live, then backs off to a minute
     [1000, 6000, 60_000].map((silentMs) => kickDelayMs(silentMs, 0)),
     [300, 750, 1000],
   );
+});
+
+test('isKicked() looks again soon where the budget has nothing left, however long the path is silent', (t) => {
+  const spec = { id: 'west/0#0', neighbour: 'west', far: 'key', isTunnel: true };
+  const watched = newWatched(spec, newGroup({ size: 1 }), { now: 0, dueAt: 0, kickAt: 0 });
+  watched.path = silent(watched.path, 5);
+  const now = 900_000;
+  t.false(isKicked(watched, now, 0, new Budget(0, 0)));
+  t.is(watched.kickAt, now + 32);
+  t.false(isKicked(watched, now, 0, new Budget(1, 1)), 'not yet');
+  t.true(isKicked(watched, now + 32, 0, new Budget(1, 1)));
+  t.is(watched.kickAt, now + 32 + 64_000);
 });
 
 test('a size search ends with the largest size that arrives, whatever that is', (t) => {

@@ -2,8 +2,9 @@
 // This module is pure.
 
 import { firstDeadline } from './asks.ts';
+import type { Budget } from './budget.ts';
 import type { StateChange, MtuChange } from './change.ts';
-import { kickDelayMs } from './kick.ts';
+import { CROWDED_MS, kickDelayMs } from './kick.ts';
 import type { Lateness } from './lateness.ts';
 import { isSizing, newMtu } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
@@ -112,11 +113,14 @@ export function watchedPace({ path, group, mtu }: Watched, now: number): Pace {
   return paceOf(path, { now, paths: all.size, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized });
 }
 
-/** Whether its tunnel has to be made anew now; if so, the time for the next one is set. */
-export function isKicked(watched: Watched, now: number, random: number): boolean {
-  if (watched.kickAt > now || !isSilent(watched)) return false;
-  watched.kickAt = now + kickDelayMs(now - watched.path.since, random, watched.path.rtt?.smoothMs);
-  return true;
+/** Whether its tunnel is made anew now. If so, the time for the next one is set; where too many were, it is looked at again soon. */
+export function isKicked(watched: Watched, now: number, random: number, budget: Budget): boolean {
+  const { path, kickAt } = watched;
+  if (kickAt > now || !isSilent(watched)) return false;
+  const hasRoom = budget.take(now);
+  const delayMs = hasRoom ? kickDelayMs(now - path.since, random, path.rtt?.smoothMs) : CROWDED_MS;
+  watched.kickAt = now + delayMs;
+  return hasRoom;
 }
 
 /** Nothing of it answers, and nothing refuses. */
