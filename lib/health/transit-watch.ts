@@ -125,7 +125,7 @@ export class TransitWatch {
     return { asks, changes, wakeAt: this.#planned };
   }
 
-  /** After the answer of a node, or the refusal of its kernel, to an ask through this gateway. */
+  /** After the answer of a node to an ask through this gateway. */
   answered(gateway: string, answer: Omit<TransitAsk, 'gateway'>, now: number): readonly ForwardChange[] {
     const watched = this.#watched.get(gateway);
     if (watched === undefined) return [];
@@ -165,11 +165,9 @@ export class TransitWatch {
   }
 
   #evidence({ spec }: Watched, now: number): Evidence {
-    let elsewhereAt = -Infinity;
-    for (const { spec: other, transit } of this.#clusters.get(spec.cluster) ?? []) {
-      if (other.id !== spec.id) elsewhereAt = Math.max(elsewhereAt, transit.answeredAt ?? -Infinity);
-    }
-    return { now, late: this.#late, isReachable: this.#options.isReachable(spec.id), elsewhereAt };
+    const members = [...(this.#clusters.get(spec.cluster) ?? [])];
+    const others = members.filter((other) => other.spec.id !== spec.id).map(({ transit }) => transit);
+    return { now, late: this.#late, isReachable: this.#options.isReachable(spec.id), others };
   }
 
   #update(watched: Watched, transit: Transit, now: number): readonly ForwardChange[] {

@@ -140,6 +140,19 @@ test('TransitWatch knows nothing of a cluster in which nobody answers', (t) => {
   t.deepEqual([it.watch.verdict('west/0'), it.watch.verdict('west/1')], ['unknown', 'unknown']);
 });
 
+test('TransitWatch blames nobody when the only node that answers is restarted, however long that takes', (t) => {
+  for (let phase = 0; phase < 300; phase += 1) {
+    const it = run(world(TWO, { random: randomOf(phase) }), 6000);
+    it.watch.traffic(new Set(['west']), it.now);
+    run(it, 1000 + 7 * phase);
+    it.answering = new Set();
+    run(it, 20 + 13 * phase);
+    it.answering = new Set([2]);
+    run(it, 1500);
+    t.deepEqual(texts(it).slice(2), [], `phase ${phase}`);
+  }
+});
+
 test('TransitWatch ejects a gateway that never forwarded where another does', (t) => {
   const it = world();
   it.forwarding = new Set(['west/1']);

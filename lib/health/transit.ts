@@ -30,10 +30,13 @@ export interface Transit {
   readonly round?: Round;
   /** Rounds in a row without an answer. */
   readonly misses: number;
-  /** When the first of them was asked. */
+  /** When the first of them was asked, and the last. */
   readonly missingSince?: number;
+  readonly missedAt?: number;
   /** When a node behind it last answered through it, and which. Absent: none ever did. */
   readonly answeredAt?: number;
+  /** When the first answer came of those since which no round stayed out. Absent: the last round did. */
+  readonly answeringSince?: number;
   readonly responder?: number;
   readonly rtt?: Rtt;
   readonly damping: Damping;
@@ -52,8 +55,8 @@ export interface Evidence {
   readonly late: Lateness;
   /** A tunnel to this gateway is up and not in doubt: what does not come back was not lost on the way to it. */
   readonly isReachable: boolean;
-  /** When a node of its cluster last answered through another gateway, or -Infinity. */
-  readonly elsewhereAt: number;
+  /** Other gateways of its cluster. */
+  readonly others: readonly Transit[];
 }
 
 /** Rounds in a row without an answer that make a gateway one that does not forward. */
@@ -75,7 +78,7 @@ export function roundAsked(transit: Transit, now: number): Transit {
   return { ...transit, sequence: transit.sequence + 1, askedAt: now, round };
 }
 
-/** After an answer, or the refusal of a node's kernel, which is as good. One to an earlier round changes nothing. */
+/** After an answer. One to an earlier round changes nothing. */
 export function roundAnswered(
   transit: Transit,
   { sequence, responder }: { readonly sequence: number; readonly responder: number },
@@ -84,21 +87,22 @@ export function roundAnswered(
   const { round, ...rest } = transit;
   if (round === undefined || sequence !== transit.sequence) return transit;
   const rtt = wasAsleep(late, round.at) ? {} : { rtt: sampled(transit.rtt, now - round.at) };
-  const next: Transit = { ...rest, misses: 0, answeredAt: now, responder, ...rtt };
+  const { answeringSince = now } = transit;
+  const next: Transit = { ...rest, misses: 0, answeredAt: now, answeringSince, responder, ...rtt };
   if (next.verdict === 'unknown') return { ...next, verdict: 'yes', since: now };
   return next.verdict === 'no' ? onTrial(next, now) : next;
 }
 
 /** After the time of a round has run out. The same value where it has not. */
 export function roundExpired(transit: Transit, evidence: Evidence): Transit {
-  const { round, run: _, ...rest } = transit;
+  const { round, run: _, answeringSince: __, ...rest } = transit;
   const { now, late, isReachable } = evidence;
   if (round === undefined || deadline(late, round) > now) return transit;
   // A way that is in doubt itself says nothing about what lies behind its end.
   if (!isReachable) return { ...rest, misses: 0 };
-  const missingSince = transit.misses === 0 ? round.at : transit.missingSince;
-  const next: Transit = { ...rest, misses: transit.misses + 1, missingSince: missingSince ?? round.at };
-  const isJudged = next.misses >= MISS_LIMIT && next.verdict !== 'no' && isElsewhere(next, evidence);
+  const missingSince = transit.misses === 0 ? round.at : (transit.missingSince ?? round.at);
+  const next: Transit = { ...rest, misses: transit.misses + 1, missingSince, missedAt: round.at };
+  const isJudged = next.misses >= MISS_LIMIT && next.verdict !== 'no' && isElsewhere(transit, evidence);
   return isJudged ? { ...next, verdict: 'no', since: now, damping: failed(next.damping, now) } : next;
 }
 
@@ -109,9 +113,20 @@ export function forwardReason(before: Transit, after: Transit): ForwardReason {
   return { kind: 'steady', forMs: after.since - (before.run?.since ?? before.since) };
 }
 
-/** Nodes that answer nobody say nothing about a gateway: their daemons may be restarted all at once. */
-function isElsewhere({ missingSince = Infinity }: Transit, { now, elsewhereAt }: Evidence): boolean {
-  return elsewhereAt > missingSince + AFTERWARDS_MS && now - elsewhereAt <= ELSEWHERE_MS;
+/**
+ * Nodes that answer nobody say nothing about a gateway: their daemons may be restarted all at once. The first answer of one
+ * that is back says nothing about rounds that were asked before it either: this one and the one before it came later, then.
+ */
+function isElsewhere(
+  { missingSince = Infinity, missedAt = -Infinity }: Transit,
+  { now, others }: Evidence,
+): boolean {
+  return others.some(
+    ({ answeringSince = Infinity, answeredAt = -Infinity }) =>
+      answeringSince < missedAt &&
+      answeredAt > missingSince + AFTERWARDS_MS &&
+      now - answeredAt <= ELSEWHERE_MS,
+  );
 }
 
 function onTrial(transit: Transit, now: number): Transit {
