@@ -170,7 +170,7 @@ export class Probes<Id> implements Disposable {
     { nonce, local }: { readonly nonce: bigint; readonly local: string },
   ): Probe {
     const least = peer.kind === 'link' ? ROOMY_BYTES : SMALL_BYTES;
-    const size = question.kind === 'small' ? 0 : (question.size ?? 0);
+    const size = question.kind === 'full' ? question.size : 0;
     const length = Math.max(least, size - HEADERS[isIP(local) === 4 ? 4 : 6]);
     const ask = { way: 'ask', nonce, length } as const;
     if (question.kind === 'transit') {

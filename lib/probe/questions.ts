@@ -13,7 +13,7 @@ export type Question = {
     /** The path carries IP packets of this many bytes. Never more than its device's MTU: the kernel would cut them. */
     | { readonly kind: 'full'; readonly size: number }
     /** The far gateway forwards to this fabric address of a worker behind it. */
-    | { readonly kind: 'transit'; readonly to: string; readonly size?: number }
+    | { readonly kind: 'transit'; readonly to: string }
   );
 
 export interface Asked<Id> {
