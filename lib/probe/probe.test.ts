@@ -498,3 +498,17 @@ test('ProbeSockets says why an address cannot be had, and tries it once a second
   sockets.close();
   t.is(sockets.refused().size, 0);
 });
+
+test('ProbeSockets keeps a socket whose host refuses to send', async (t) => {
+  const { got } = await raw(t, '127.8.12.2');
+  const sockets = new ProbeSockets(() => {});
+  t.teardown(() => sockets.close());
+  sockets.sync(new Set(['127.8.12.1']), 0);
+  await delay(20);
+  // No packet leaves the host from there.
+  sockets.send('127.8.12.1', '192.0.2.1', Buffer.from('lost'));
+  await delay(20);
+  sockets.send('127.8.12.1', '127.8.12.2', Buffer.from('sent'));
+  t.true(await until(() => got.length > 0));
+  t.deepEqual(got.map(String), ['sent']);
+});

@@ -59,10 +59,13 @@ export class ProbeSockets {
     }
   }
 
-  /** Nothing is sent where the socket is not there yet, or the host refuses (no route, link down): a miss like any other. */
+  /**
+   * Nothing is sent where the socket is not there yet, or the host refuses (no route, link down): a miss like any other. Without
+   * a callback Node tells nobody of a refusal, and spares a closure and a turn of its queue for each datagram.
+   */
   send(local: string, remote: string, bytes: Buffer): void {
     const place = this.#places.get(local);
-    if (place?.isBound === true) place.socket?.send(bytes, PROBE_PORT, remote, () => {});
+    if (place?.isBound === true) place.socket?.send(bytes, PROBE_PORT, remote);
   }
 
   /** Why an address has no socket, by address. */
@@ -95,7 +98,7 @@ function newSocket(local: string, onArrival: OnArrival): Socket {
   const type = isIP(local) === 4 ? 'udp4' : 'udp6';
   const socket = createSocket({ type, recvBufferSize: RECEIVE_BYTES, lookup });
   socket.on('message', (bytes, { address: from, port }) => {
-    const reply = (answer: Buffer): void => socket.send(answer, port, from, () => {});
+    const reply = (answer: Buffer): void => socket.send(answer, port, from);
     onArrival({ bytes, local, from, port, reply });
   });
   return socket;
