@@ -2,6 +2,7 @@
 
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import test from 'ava';
@@ -9,6 +10,7 @@ import type { ExecutionContext } from 'ava';
 import * as fc from 'fast-check';
 import { MAX_INDEX, PROBE_PORT } from '#lib/constants';
 import { PrivateKey, parsePublicKey } from '#lib/wireguard';
+import { deviceIndexes } from './devices.ts';
 import { ROOMY_BYTES, SILENT, SMALL_BYTES, answerTo, echoOf, encodeProbe, parseProbe } from './message.ts';
 import type { Flags, Probe } from './message.ts';
 import { Peer } from './peer.ts';
@@ -511,4 +513,39 @@ test('ProbeSockets keeps a socket whose host refuses to send', async (t) => {
   sockets.send('127.8.12.1', '127.8.12.2', Buffer.from('sent'));
   t.true(await until(() => got.length > 0));
   t.deepEqual(got.map(String), ['sent']);
+});
+
+/** What the kernel calls the socket that stands on the probes' port of `::1`. */
+function inode(): string | undefined {
+  const port = PROBE_PORT.toString(16).toUpperCase().padStart(4, '0');
+  const lines = readFileSync('/proc/self/net/udp6', 'utf8').split('\n');
+  const line = lines.find((each) => each.includes(` 00000000000000000000000001000000:${port} `));
+  return line?.trim().split(/ +/)[9];
+}
+
+test('ProbeSockets opens a socket anew on a device that was made anew, and looks at devices only for such addresses', async (t) => {
+  let devices = new Map([['lo', 1]]);
+  let looks = 0;
+  const sockets = new ProbeSockets(
+    () => {},
+    () => {
+      looks += 1;
+      return devices;
+    },
+  );
+  t.teardown(() => sockets.close());
+  sockets.sync(new Set(['127.8.15.1']), 0);
+  t.is(looks, 0);
+  const scoped = new Set(['::1%lo']);
+  const seen: (string | undefined)[] = [];
+  for (const index of [1, 1, undefined, 7, 7]) {
+    devices = new Map(index === undefined ? [] : [['lo', index]]);
+    sockets.sync(scoped, 0);
+    await delay(20);
+    seen.push(inode());
+  }
+  const [first, , , last] = seen;
+  t.true(first !== undefined && last !== undefined && first !== last, `${first} ${last}`);
+  t.deepEqual(seen, [first, first, first, last, last]);
+  t.deepEqual(deviceIndexes().get('lo'), 1);
 });

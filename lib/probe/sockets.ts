@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { PROBE_PORT } from '#lib/constants';
+import { deviceIndexes } from './devices.ts';
 
 /** One datagram. */
 export interface Arrival {
@@ -22,6 +23,8 @@ export type OnArrival = (arrival: Arrival) => void;
 interface Place {
   socket: Socket | undefined;
   isBound: boolean;
+  /** Index of the device that a link-local address names: the kernel binds its socket to that one, and not to the next of its name. */
+  device: number | undefined;
   /** In a row. */
   failures: number;
   reason: string;
@@ -39,22 +42,27 @@ const RECEIVE_BYTES = 1 << 20;
 /** One UDP socket per own address, opened as the addresses come to stand on the host. */
 export class ProbeSockets {
   readonly #onArrival: OnArrival;
+  readonly #devices: typeof deviceIndexes;
   readonly #places = new Map<string, Place>();
 
-  constructor(onArrival: OnArrival) {
+  constructor(onArrival: OnArrival, devices = deviceIndexes) {
     this.#onArrival = onArrival;
+    this.#devices = devices;
   }
 
-  /** Opens what is missing and closes what is not wanted. `now` is of a monotonic clock. */
+  /**
+   * Opens what is missing, anew what stands on a device that is no more, and closes what is not wanted. `now` is of a
+   * monotonic clock.
+   */
   sync(addresses: ReadonlySet<string>, now: number): void {
     for (const [address, { socket }] of this.#places) {
       if (addresses.has(address)) continue;
       this.#places.delete(address);
       socket?.close();
     }
-    for (const address of addresses) {
-      const place = this.#places.get(address) ?? newPlace();
-      this.#places.set(address, place);
+    for (const address of addresses) if (!this.#places.has(address)) this.#places.set(address, newPlace());
+    this.#leaveOldDevices();
+    for (const [address, place] of this.#places) {
       if (place.socket === undefined && place.retryAt <= now) this.#open(address, place, now);
     }
   }
@@ -76,6 +84,20 @@ export class ProbeSockets {
 
   close(): void {
     this.sync(new Set(), 0);
+  }
+
+  /** While there is no device of that name, there is nothing to open a socket on either. */
+  #leaveOldDevices(): void {
+    let devices: ReadonlyMap<string, number> | undefined;
+    for (const [address, place] of this.#places) {
+      const name = deviceOf(address);
+      if (name === undefined) continue;
+      devices ??= this.#devices();
+      const device = devices.get(name);
+      if (device === undefined || device === place.device) continue;
+      place.socket?.close();
+      Object.assign(place, { socket: undefined, isBound: false, device, retryAt: -Infinity });
+    }
   }
 
   #open(address: string, place: Place, now: number): void {
@@ -113,6 +135,12 @@ function lookup(
   found(null, address, isIP(address));
 }
 
+/** `ist-link` of `fe80::73:1%ist-link`. */
+function deviceOf(address: string): string | undefined {
+  const end = address.indexOf('%');
+  return end === -1 ? undefined : address.slice(end + 1);
+}
+
 function newPlace(): Place {
-  return { socket: undefined, isBound: false, failures: 0, reason: '', retryAt: 0 };
+  return { socket: undefined, device: undefined, isBound: false, failures: 0, reason: '', retryAt: 0 };
 }
