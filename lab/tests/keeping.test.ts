@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Lab, startClusterset, startDaemon } from '#lab';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import * as v from 'valibot';
 import { settle, until, waiting } from './settled.ts';
 import { Stillness, kernels } from './stillness.ts';
 
@@ -14,7 +15,7 @@ let lab: Lab;
 
 test.before(async () => {
   const site = { workers: 1, podsPerWorker: 1, hostProcesses: 0 } as const;
-  lab = await Lab.up({ sites: { east: site, west: site } }, { name });
+  lab = await Lab.up({ sites: { east: site, west: { ...site, link: 'vxlan' } } }, { name });
   await startClusterset(lab);
   await settle(lab);
 });
@@ -73,6 +74,45 @@ for (const [what, script, limitMs = TOLD_MS] of DAMAGE) {
     const before = await held();
     await sh('east/gw-0', script);
     await within(t, limitMs, `${what} is back`, async () => isDeepStrictEqual(await held(), before));
+  });
+}
+
+/** What keeps a path from being whole, as its host sees it. */
+async function faults(host: string, path: string): Promise<string[]> {
+  const said: unknown = JSON.parse(await sh(host, 'clusterctl show paths -o json'));
+  const { state, misses, refusedSince } = v.parse(Paths, said).find((each) => each.path === path) ?? {};
+  const isWhole = state === 'up' && misses === 0 && refusedSince === undefined;
+  return isWhole ? [] : [`${host}: ${path} ${state}, ${misses} misses, refused since ${refusedSince}`];
+}
+
+const Paths = v.array(
+  v.looseObject({
+    path: v.string(),
+    state: v.string(),
+    misses: v.number(),
+    refusedSince: v.optional(v.string()),
+  }),
+);
+
+for (const [device, far, back] of [
+  ['ist-link', 'worker-1', 'gw-0'],
+  ['ist-sib', 'gw-1', 'node gw-0'],
+] as const) {
+  test(`isthmus-gateway is answered again on a device ${device} that was made anew`, async (t) => {
+    const index = (): Promise<string> => sh('west/gw-0', `cat /sys/class/net/${device}/ifindex || true`);
+    const whole = async (): Promise<string[]> =>
+      (await Promise.all([faults('west/gw-0', `node ${far}`), faults(`west/${far}`, back)])).flat();
+    await until(whole);
+    const before = await index();
+    await sh('west/gw-0', `ip link del ${device}`);
+    await within(t, TOLD_MS, `${device} is back`, async () => {
+      const now = await index();
+      return now !== '' && now !== before;
+    });
+    // Who hears nothing is known for it by then.
+    await sleep(3000);
+    await within(t, TOLD_MS, 'both ends are answered', async () => (await whole()).length === 0);
+    if (!t.passed) t.log(await whole());
   });
 }
 
