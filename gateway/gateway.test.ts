@@ -20,6 +20,7 @@ import { NO_DRAINS, SiteReader, parseSite, readSite } from '#site';
 import { clusterGroup, tunnelNexthop } from '#topology';
 import type { DevicePlan, LinkPlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
+import { reportBlocked } from './blocked.ts';
 import { fleetMapper, withGuards } from './fleet.ts';
 import { Gateway } from './gateway.ts';
 import { gatewayNode, inputsReader } from './inputs.ts';
@@ -254,25 +255,55 @@ test('stoppedConditions() names a gateway once whose kernel has refused for a wh
   );
 });
 
-test('standingConditions() names what does not forward, here and there, and paths that IPv6 cannot use', (t) => {
+test('standingConditions() names far gateways that do not forward, and paths that IPv6 cannot use', (t) => {
   const tunnels = (['a/0#0', 'a/0#1', 'b/0#0', 'c/0#0'] as const).map(tunnel);
   const standings = new Map<TunnelId, Standing>([
     ['a/0#0', { ...FINE, deaf: true }],
     ['a/0#1', { ...FINE, deaf: true, blocked: true }],
     ['b/0#0', { ...FINE, blocked: true, narrow: true }],
   ]);
-  const found = standingConditions('gw-0', tunnels, {
-    standing: (id) => standings.get(id),
+  const standing = (id: TunnelId): Standing | undefined => standings.get(id);
+  const found = standingConditions(tunnels, {
+    standing,
     known: () => ({ state: 'up', since: 0, mtu: 1200 }),
   });
   t.deepEqual(
-    found.map(({ code, about, text }) => [code, about, /"a", "b"|of 1200 bytes/.exec(text)?.[0]]),
+    found.map(({ code, about, text }) => [code, about, /of 1200 bytes/.exec(text)?.[0]]),
     [
       ['IST_GATEWAY_DEAF', 'a/0', undefined],
-      ['IST_GATEWAY_BLOCKED', 'gw-0', '"a", "b"'],
       ['IST_PATH_NARROW', 'b/0#0', 'of 1200 bytes'],
     ],
   );
+});
+
+test('reportBlocked() names what forbids forwarding for as long as clusters say so, and reads it once', async (t) => {
+  const stop = new AbortController();
+  const conditions = new Conditions(QUIET);
+  const clusters = new Set<string>();
+  const asked: string[] = [];
+  const run: Run = ({ argv }) => {
+    asked.push(argv[0]);
+    const chain = '\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n';
+    return Promise.resolve(argv[0] === 'nft' ? `table ip filter {\n${chain}}\n` : '1\n');
+  };
+  const options = { conditions, run, node: 'gw-0', clusters: () => clusters, periodMs: 1 };
+  const reporting = reportBlocked({ ...options, signal: stop.signal });
+  const texts = (): string[] => conditions.all().map(({ text }) => text);
+  await delay(20);
+  t.deepEqual([texts(), asked], [[], []]);
+  for (const cluster of ['a', 'b']) {
+    clusters.add(cluster);
+    await delay(20);
+  }
+  t.deepEqual(texts(), [
+    'No node behind this gateway answers "a", "b" through it: look at chain FORWARD of table ip filter: policy drop. Own nodes take other gateways',
+  ]);
+  t.deepEqual(asked, ['nft', 'sysctl', 'sysctl']);
+  clusters.clear();
+  await delay(20);
+  t.deepEqual(texts(), []);
+  stop.abort();
+  await reporting;
 });
 
 test('familyConditions() names a silent IPv6 tunnel of a device that sends IPv4 too', (t) => {

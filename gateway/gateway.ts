@@ -14,7 +14,7 @@ import { createPlanner } from '#topology';
 import type { Fleet, Host, HostPlan, TunnelId, TunnelPlan } from '#topology';
 import { provenTunnels } from './adopt.ts';
 import { withGuards } from './fleet.ts';
-import { waysConditions } from './paths.ts';
+import { blockedClusters, waysConditions } from './paths.ts';
 import { inputsReader } from './inputs.ts';
 import type { GatewayNode } from './inputs.ts';
 import { Lanes } from './lanes.ts';
@@ -28,6 +28,7 @@ import { Statement } from './statement.ts';
 import { NOTHING_KNOWN, stateOf } from './state.ts';
 import type { Known } from './state.ts';
 import { Traffic } from './traffic.ts';
+import type { Standing } from './usable.ts';
 
 export interface GatewayOptions {
   readonly tools: DaemonTools;
@@ -64,6 +65,7 @@ export class Gateway implements DaemonParts {
   readonly #statement: Statement;
   readonly #rekeying: Rekeying;
   readonly #silent = new Map<TunnelId, TunnelPlan>();
+  readonly #standing = (id: TunnelId): Standing | undefined => this.#prober.standing(id);
   #known: Known = NOTHING_KNOWN;
 
   constructor(options: GatewayOptions) {
@@ -160,13 +162,11 @@ export class Gateway implements DaemonParts {
   }
 
   #sources(): DaemonParts['sources'] {
-    const { tools, flags, member } = this.#options;
     const sources = gatewaySources({
-      tools,
-      site: flags.site,
-      member,
+      ...this.#options,
       tick: () => this.#judge(),
       look: () => this.#look(),
+      blocked: () => blockedClusters(this.#known.tunnels, this.#standing),
     });
     return [...sources, () => this.#publishing.run(), () => this.#statement.run()];
   }
@@ -275,8 +275,7 @@ export class Gateway implements DaemonParts {
     tools.conditions.set('broker', isStarting ? [] : broker.conditions);
     const reports = [...this.#prober.reports()];
     const isUserspace = this.#options.wireguard.kind !== 'kernel';
-    const standing = this.#prober.standing.bind(this.#prober);
-    const seen = { ...this.#known, reports, standing, isUserspace };
+    const seen = { ...this.#known, reports, standing: this.#standing, isUserspace };
     const ways = waysConditions(this.#options.flags.node, seen, performance.now());
     tools.conditions.set('paths', [...ways, ...refusedConditions(this.#prober.refused())]);
     const cluster = fleet?.own.id ?? '';

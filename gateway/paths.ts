@@ -34,7 +34,7 @@ export function waysConditions(node: string, ways: Ways, now: number): readonly 
     ...pathConditions(tunnels, { known, led: ledBySiblings(ways) }, now),
     ...drainConditions(drains),
     ...stoppedConditions(tunnels, known, now),
-    ...standingConditions(node, tunnels, { standing, known }),
+    ...standingConditions(tunnels, { standing, known }),
     ...(isUserspace ? familyConditions(devices, tunnels, known, now) : []),
     ...(isUserspace ? [condition('IST_WIREGUARD_USERSPACE', node, { program: 'wireguard-go' })] : []),
   ];
@@ -83,19 +83,25 @@ export function stoppedConditions(
   return [...peers].map((peer) => condition('IST_GATEWAY_STOPPED', peer, { peer }));
 }
 
-/** Gateways that do not forward, this one among them, and paths that IPv6 cannot use. */
+/** Clusters whose gateways say that this one does not forward. */
+export function blockedClusters(
+  tunnels: readonly Pick<TunnelPlan, 'id'>[],
+  standing: Ways['standing'],
+): ReadonlySet<string> {
+  const saying = tunnels.filter(({ id }) => standing(id)?.blocked === true);
+  return new Set(saying.map(({ id }) => clusterOf(id)));
+}
+
+/** Far gateways that do not forward, and paths that IPv6 cannot use. */
 export function standingConditions(
-  node: string,
   tunnels: readonly Pick<TunnelPlan, 'id'>[],
   { standing, known }: Pick<Ways, 'standing'> & { readonly known: Known },
 ): readonly Condition[] {
-  const said = (flag: 'deaf' | 'blocked' | 'narrow'): TunnelId[] =>
+  const said = (flag: 'deaf' | 'narrow'): TunnelId[] =>
     tunnels.map(({ id }) => id).filter((id) => standing(id)?.[flag] === true);
   const deaf = new Set(said('deaf').map(gatewayOf));
-  const clusters = [...new Set(said('blocked').map(clusterOf))].map((cluster) => `"${cluster}"`).join(', ');
   return [
     ...[...deaf].map((peer) => condition('IST_GATEWAY_DEAF', peer, { peer })),
-    ...(clusters === '' ? [] : [condition('IST_GATEWAY_BLOCKED', node, { clusters })]),
     ...said('narrow').map((id) =>
       condition('IST_PATH_NARROW', id, { tunnel: id, room: `${known(id)?.mtu}` }),
     ),

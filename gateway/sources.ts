@@ -2,25 +2,30 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Member } from '#broker';
-import type { DaemonParts, DaemonTools } from '#host';
+import type { DaemonParts, DaemonTools, Flags } from '#host';
+import type { Run } from '#lib/linux';
 import { watchSite } from '#site';
+import { reportBlocked } from './blocked.ts';
 
 export interface SourcesOptions {
   readonly tools: DaemonTools;
-  /** The site directory. */
-  readonly site: string;
+  readonly flags: Pick<Flags, 'site' | 'node'>;
+  readonly run: Run;
   readonly member: Member;
   /** Called once a second. */
   readonly tick: () => void;
   /** Called once a second, but never while it still looks. */
   readonly look: () => Promise<void>;
+  /** Clusters whose gateways say that this one does not forward. */
+  readonly blocked: () => ReadonlySet<string>;
 }
 
-export function gatewaySources({ tools, site, member, tick, look }: SourcesOptions): DaemonParts['sources'] {
+export function gatewaySources(options: SourcesOptions): DaemonParts['sources'] {
+  const { tools, flags, run, member, tick, look, blocked } = options;
   const { signal, wake, log } = tools;
   return [
     async () => {
-      for await (const _ of watchSite(site, { signal })) wake();
+      for await (const _ of watchSite(flags.site, { signal })) wake();
     },
     async () => {
       for await (const _ of member.changes()) wake();
@@ -38,5 +43,6 @@ export function gatewaySources({ tools, site, member, tick, look }: SourcesOptio
         await delay(1000, undefined, { signal }).catch(() => undefined);
       }
     },
+    () => reportBlocked({ ...tools, run, node: flags.node, clusters: blocked }),
   ];
 }

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { Lab, startClusterset, startDaemon } from '#lab';
+import { Lab, dropForwarded, startClusterset, startDaemon } from '#lab';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import * as v from 'valibot';
@@ -115,6 +115,23 @@ for (const [device, far, back] of [
     if (!t.passed) t.log(await whole());
   });
 }
+
+test('a gateway whose host forbids forwarding names what does, for as long as it does', async (t) => {
+  const blocked = async (): Promise<string[]> => {
+    const said: unknown = JSON.parse(await sh('west/gw-0', 'clusterctl show conditions -o json'));
+    const found = v.parse(Conditions, said).filter(({ code }) => code === 'IST_GATEWAY_BLOCKED');
+    return found.map(({ text }) => text);
+  };
+  const fault = await dropForwarded(lab, 'west/gw-0');
+  await until(async () =>
+    (await blocked()).length > 0 ? [] : ['nobody says that west/gw-0 does not forward'],
+  );
+  t.regex((await blocked()).join(), /"east".* chain lossy of table inet fault_.* drop/);
+  await fault.undo();
+  await until(blocked);
+});
+
+const Conditions = v.array(v.looseObject({ code: v.string(), text: v.string() }));
 
 test('isthmus-route-agent changes nothing while the files of other clusters are lost, also when it starts anew', async (t) => {
   // What the tests before have broken again and again comes back into use later than packets pass again.

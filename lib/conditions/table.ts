@@ -57,7 +57,7 @@ export const CONDITIONS = {
   IST_GATEWAY_BLOCKED: {
     title: 'Gateway does not forward',
     severity: 'error',
-    text: 'No node behind this gateway answers {clusters} through it: something on this host drops what it should forward. Own nodes take other gateways',
+    text: 'No node behind this gateway answers {clusters} through it: {reason}. Own nodes take other gateways',
   },
   IST_GATEWAY_DEAF: {
     title: 'Far gateway does not forward',

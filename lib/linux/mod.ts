@@ -12,6 +12,7 @@ export { diffState, hasChanges } from './diff-state.ts';
 export { diff } from './diff.ts';
 export type { Failure } from './execute.ts';
 export { flock } from './flock.ts';
+export { whatForbidsForwarding } from './forwarding.ts';
 export type { HeldLink, KernelState } from './kernel-state.ts';
 export { isOurDevice, isTunnelDevice } from './own.ts';
 export type { Counter } from './parse-nft.ts';

@@ -1,5 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
+import { forbiddingIn } from './forwarding.ts';
 import { parseItems } from './json.ts';
 import { parseAddresses, parseForwarding, parseLinks, parseNeighbours, parseNexthops } from './parse-ip.ts';
 import { canonicalElement, parseCounters, parseTable, sealName } from './parse-nft.ts';
@@ -360,4 +361,54 @@ test('parseMemory() reads what was remembered and refuses anything else', (t) =>
   for (let end = 0; end < good.length; end++) t.is(parseMemory(good.slice(0, end)), undefined);
   for (const bad of ['[]', 'null', '{"a": 1}', '{"a": {"before": 1, "ours": "1"}}'])
     t.is(parseMemory(bad), undefined);
+});
+
+const FIREWALLS = `table inet isthmus {
+	chain forward {
+		type filter hook forward priority 5; policy accept;
+		meta mark 0x00300000 counter packets 9 bytes 800 drop
+	}
+}
+table ip filter {
+	chain DOCKER {
+		iifname != "docker0" oifname "docker0" counter packets 4 bytes 240 drop
+	}
+
+	chain INPUT {
+		type filter hook input priority filter; policy drop;
+		tcp dport 23 drop
+	}
+
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+		counter packets 20 bytes 1800 jump DOCKER
+		ip saddr 203.0.113.0/24 counter packets 0 bytes 0 drop
+		ip saddr 10.0.0.0/8 accept comment "do not drop"
+	}
+}
+table inet firewalld {
+	chain filter_FORWARD {
+		type filter hook forward priority filter + 10; policy accept;
+		iifname vmap { "eth0" : goto zone }
+		reject with icmpx admin-prohibited
+	}
+
+	chain zone {
+		ct state { invalid } drop
+	}
+
+	chain nobody_goes_here {
+		drop
+	}
+}
+`;
+
+test('forbiddingIn() names what other tables do to forwarded packets, whoever jumps there', (t) => {
+  t.deepEqual(forbiddingIn(FIREWALLS), [
+    'chain FORWARD of table ip filter: policy drop',
+    'chain filter_FORWARD of table inet firewalld: reject with icmpx admin-prohibited',
+    'chain DOCKER of table ip filter: iifname != "docker0" oifname "docker0" counter packets 4 bytes 240 drop',
+    'chain zone of table inet firewalld: ct state { invalid } drop',
+  ]);
+  t.deepEqual(forbiddingIn(''), []);
 });
