@@ -42,7 +42,8 @@ export type Step =
 /**
  * The order: nftables first, so that nothing is let through unguarded; unreachable routes, and the rules that put them in
  * force, before anything that takes time or may fail; devices with their addresses and neighbours; nexthops, groups,
- * routes. Then removals, in reverse.
+ * routes. Then removals, in reverse, but for devices, which go first: what came by them meanwhile would be answered where
+ * no rule keeps the answer off the uplink any more.
  */
 export function script(changes: Changes, wireguard: 'kernel' | 'userspace'): readonly Step[] {
   const steps: Step[] = [
@@ -151,9 +152,10 @@ function removals(changes: Changes): Step[] {
     ...routes.remove.filter((route) => !isOpen(route)).map(removeRouteLine),
     ...changes.neighbours.remove.map(removeNeighbourLine),
     ...changes.addresses.remove.filter((one) => !addresses.has(addressKey(one))).map(removeAddressLine),
-    ...changes.links.remove.filter(({ name }) => !links.has(name)).map(removeLinkLine),
   ];
+  const devices = changes.links.remove.filter(({ name }) => !links.has(name)).map(removeLinkLine);
   return [
+    { kind: 'ip', lines: forgiving(devices) },
     { kind: 'ip6', lines: forgiving(rule(6)) },
     { kind: 'bridge', lines: forgiving(changes.forwarding.remove.map(removeForwardingLine)) },
     { kind: 'ip', lines: forgiving(lines) },

@@ -198,7 +198,7 @@ link set dev ist00 mtu 1440 group 73 up`,
   );
 });
 
-test('script() takes everything away in reverse', (t) => {
+test('script() takes devices away first, and then everything in reverse', (t) => {
   const have = settle(NOTHING, GATEWAY);
   t.is(
     textOf(
@@ -207,7 +207,11 @@ test('script() takes everything away in reverse', (t) => {
         'kernel',
       ),
     ),
-    `# ip6
+    `# ip
+link del dev ist00
+link del dev ist-sib
+link del dev ist-node
+# ip6
 rule del priority 300 from fd10::/48 lookup 7310 protocol 73
 rule del priority 305 fwmark 0x200000/0x300000 unreachable protocol 73
 # ip
@@ -225,9 +229,6 @@ nexthop del id 7400101
 nexthop del id 7600000
 route del unreachable 10.2.0.0/16 table 7301 metric 4294967295 protocol 73
 route del unreachable ::/0 table 7303 metric 4294967294 protocol 73
-link del dev ist00
-link del dev ist-sib
-link del dev ist-node
 # nft
 delete isthmus`,
   );
