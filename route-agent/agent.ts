@@ -4,7 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Events, FactsReader, HostKeeper, refusedConditions, removeHost } from '#host';
 import type { Again, DaemonParts, DaemonTools, Flags, KernelChange } from '#host';
 import { condition } from '#lib/conditions';
-import type { Condition } from '#lib/conditions';
 import { messageOf } from '#lib/errors';
 import { pathText } from '#lib/health';
 import type { Run } from '#lib/linux';
@@ -108,17 +107,20 @@ export class Agent implements DaemonParts {
   /** A fault is a condition, and what was last usable counts: gateways may die meanwhile. Undefined: there is nothing yet. */
   async #read(): Promise<Known | 'left' | undefined> {
     const { flags, tools } = this.#options;
+    let reasons: readonly string[] = [];
     try {
       const directory = await this.#reader.read();
       if (directory.clusterset?.left === true) return 'left';
-      const read = knownOf(directory, flags);
-      const reasons = directory.faults.map(({ message }) => message);
-      tools.conditions.set('site', invalid(flags.node, reasons));
+      reasons = directory.faults.map(({ message }) => message);
       // A file that has gone is no departure: what stands keeps packets off the uplink, and stays.
-      this.#known = read ?? this.#known;
+      this.#known = knownOf(directory, flags) ?? this.#known;
     } catch (error) {
       if (this.#known === undefined) throw error;
-      tools.conditions.set('site', invalid(flags.node, [messageOf(error)]));
+      reasons = [...reasons, messageOf(error)];
+    } finally {
+      const invalid = { reason: reasons.join('; ') };
+      const faults = reasons.length === 0 ? [] : [condition('IST_SITE_INVALID', flags.node, invalid)];
+      tools.conditions.set('site', faults);
     }
     return this.#known;
   }
@@ -203,8 +205,4 @@ function knownOf(directory: SiteDirectory, { site, node }: Flags): Known | undef
     );
   const fleet = fleetFromSite(directory);
   return fleet && { fleet, node: workerNode(directory.site, node) };
-}
-
-function invalid(node: string, reasons: readonly string[]): Condition[] {
-  return reasons.map((reason) => condition('IST_SITE_INVALID', node, { reason }));
 }
