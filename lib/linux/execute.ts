@@ -28,7 +28,7 @@ export interface ExecuteOptions {
 const TOOLS = { ip: ['ip'], ip6: ['ip', '-6'], bridge: ['bridge'] } as const;
 /** What `ip` and `bridge` say of a thing that is not there. */
 const GONE =
-  /No such (?:process|file or directory|device)|Cannot find device|Cannot assign requested address/;
+  /No such (?:process|file or directory|device)|Cannot find device|Nexthop id does not exist|Cannot assign requested address/;
 const UNGUARDED = 'the nftables table is missing, so nothing is let through';
 
 /** Rejects only when the signal aborts. */
