@@ -68,7 +68,7 @@ ${lines.join('\n')}
 
 ## Beside others
 
-How many times longer others are silent when a gateway host dies: a static hand-made route over one tunnel, measured in the same run, and Submariner, measured once on a bed like this one
+How many times longer others are silent when a gateway host dies: a static hand-made route over one tunnel, measured by the same means, and Submariner, measured once on a bed like this one
 (${SUBMARINER_S[0].toFixed(1)} to ${SUBMARINER_S[1].toFixed(1)} s, five runs).
 
 | fault | ours, ms | static route | Submariner |

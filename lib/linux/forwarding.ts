@@ -10,7 +10,7 @@ const OURS: ReadonlySet<string> = new Set([NFT_TABLE, DRILL_TABLE].map((name) =>
  * Each as one would look for it: `net.ipv4.ip_forward = 0`, `chain FORWARD of table ip filter: policy drop`. Rules that have
  * been counted and never met are left out; whether one of the others is to blame, only who wrote it knows.
  *
- * @throws {CommandError} when neither can be read
+ * @throws {CommandError} when the ruleset cannot be read
  */
 export async function whatForbidsForwarding(run: Run): Promise<readonly string[]> {
   const ruleset = await run({ argv: ['nft', '--terse', 'list', 'ruleset'] });
