@@ -5,9 +5,8 @@ import path from 'node:path';
 import process from 'node:process';
 import test from 'ava';
 import { runCommand } from '#lib/linux';
-import { openMetrics, serveStatus } from '#lib/metrics';
+import { gatewayState, hear, serveState } from './bed.ts';
 import { changeLines, describe } from './changes.ts';
-import type { Context } from './context.ts';
 import { EXIT } from './exit.ts';
 import { buildProgram } from './program.ts';
 import { referenceOf } from './reference.ts';
@@ -36,25 +35,9 @@ function spawned(...args: readonly string[]): Promise<Ended> {
 
 /** Runs a command within this process: the same but for the process' own streams. */
 async function clusterctl(...words: readonly string[]): Promise<Ended> {
-  const out: string[] = [];
-  const said: string[] = [];
-  const code = await runCli(contextOf(out, said), words);
+  const { context, out, said } = hear({ run: runCommand });
+  const code = await runCli(context, words);
   return { code, out: out.join(''), said: said.map((line) => `${line}\n`).join('') };
-}
-
-function contextOf(out: string[], said: string[]): Context {
-  return {
-    terminal: {
-      out: (text) => void out.push(text),
-      clear: () => {},
-      say: (line) => void said.push(line),
-      paint: (_style, text) => text,
-      isInteractive: false,
-    },
-    run: runCommand,
-    signal: new AbortController().signal,
-    now: () => new Date(),
-  };
 }
 
 async function directory(
@@ -235,26 +218,7 @@ test('clusterctl show reads the site directory that it is given, whatever a daem
 });
 
 test("clusterctl show reads the daemon's state, and prints it as data as well", async (t) => {
-  const endpoint = { addresses: ['203.0.113.20'], port: 51820 };
-  const key = Buffer.alloc(32, 7).toString('base64');
-  const nodes = [
-    { name: 'gw-0', role: 'gateway', ordinal: 0, addresses: ['192.0.2.10'], podCidrs: [], endpoint },
-  ];
-  const base = { podCidrs: ['10.1.0.0/16'], serviceCidrs: [] };
-  const remote = { id: 'west', index: 2, podCidrs: ['10.2.0.0/16'], serviceCidrs: [] };
-  const state = {
-    fleet: {
-      fabric: { v4: '100.64.0.0/10', v6: 'fd12:3456:789a::/48' },
-      own: { id: 'east', index: 1, ...base, lanes: 1, listenPort: 51820, link: 'vxlan', nodes },
-      remotes: [{ ...remote, gateways: [{ ordinal: 0, keys: [key], endpoint }] }],
-    },
-    host: {
-      node: 'gw-0',
-      uplink: { device: 'eth0', mtu: 1500 },
-      resilient: true,
-      healthy: ['west/0#0'],
-      addresses: [],
-    },
+  const state = gatewayState({
     tunnels: [{ id: 'west/0#0', device: 'ist00', up: false, state: 'held', rttMs: 1.25, lost: 0 }],
     paths: [
       {
@@ -272,9 +236,8 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
       { id: 'node gw-1', state: 'up', changes: [] },
     ],
     conditions: [{ code: 'IST_NO_PATH', about: 'edge', text: 'No tunnel answers' }],
-  };
-  const registry = openMetrics({ component: 'test', version: '1' });
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => state });
+  });
+  await using server = await serveState(() => state);
   const port = String(server.port);
   const [tunnels, paths, conditions, map] = await Promise.all([
     clusterctl('show', 'tunnels', '--status-port', port),
@@ -293,8 +256,7 @@ test("clusterctl show reads the daemon's state, and prints it as data as well", 
 });
 
 test('clusterctl show fails with its own code when the port that was asked for answers nothing', async (t) => {
-  const registry = openMetrics({ component: 'test', version: '1' });
-  const server = await serveStatus({ port: 0, registry, ready: () => undefined, state: () => ({}) });
+  const server = await serveState(() => ({}));
   await server[Symbol.asyncDispose]();
   const ended = await clusterctl('show', 'map', '--status-port', String(server.port));
   t.is(ended.code, EXIT.unreachable);
@@ -303,7 +265,7 @@ test('clusterctl show fails with its own code when the port that was asked for a
 
 test('docs/reference/cli.md lists every command, option, view and exit code, in the same words', async (t) => {
   const page = await readFile(new URL('../docs/reference/cli.md', import.meta.url), 'utf8');
-  const commands = referenceOf(buildProgram(contextOf([], [])));
+  const commands = referenceOf(buildProgram(hear().context));
   const headings = Array.from(page.matchAll(/^## `(.+)`$/gm), ([, name]) => name);
   t.deepEqual(
     headings,

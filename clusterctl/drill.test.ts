@@ -6,13 +6,12 @@ import test from 'ava';
 import { isCidr4, isCidr6, parseAddress, parseCidr } from '#lib/ip';
 import { CommandError } from '#lib/linux';
 import type { Run } from '#lib/linux';
-import { openMetrics, serveStatus } from '#lib/metrics';
 import { parseClusterId } from '#lib/names';
 import { parsePublicKey } from '#lib/wireguard';
 import type { Device } from '#lib/wireguard';
 import { healthText, plan } from '#topology';
 import type { Fleet, Host, TunnelId } from '#topology';
-import type { Context } from './context.ts';
+import { hear, serveState } from './bed.ts';
 import { serversOf } from './drill-checks.ts';
 import { PACE_MS, figuresOf, parsePing } from './drill-flows.ts';
 import type { Flow } from './drill-flows.ts';
@@ -195,32 +194,17 @@ interface Attempt {
 async function drilled(
   said: object,
   words: readonly string[],
-  { run = noProgram, signal = new AbortController().signal }: Attempt = {},
+  { run, signal = new AbortController().signal }: Attempt = {},
 ): Promise<Ended> {
-  const [out, lines]: [string[], string[]] = [[], []];
-  const context: Context = {
-    terminal: {
-      out: (text) => void out.push(text),
-      clear: () => {},
-      say: (line) => void lines.push(line),
-      paint: (_style, text) => text,
-      isInteractive: false,
-    },
-    run,
-    signal,
-    now: () => new Date(),
-  };
-  const registry = openMetrics({ component: 'test', version: '1' });
+  const { context, out, said: lines } = hear({ ...(run && { run }), signal });
   const state = (): object => {
     if (signal.aborted) throw new Error('the daemon is away');
     return said;
   };
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
+  await using server = await serveState(state);
   const code = await runCli(context, ['drill', ...words, '--status-port', String(server.port)]);
   return { code, out: out.join(''), said: lines.join('\n') };
 }
-
-const noProgram: Run = () => Promise.reject(new Error('a program was run'));
 
 function stateOf({ host, fleet: known, relief }: Ground, more: object = {}): object {
   return { fleet: known, host: { ...host, ...healthText(host) }, relief: [...relief], ...more };

@@ -5,8 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { laneKeys } from '#host';
-import { openMetrics, serveStatus } from '#lib/metrics';
-import type { Context } from './context.ts';
+import { gatewayState, hear, serveState } from './bed.ts';
 import { drain } from './drain.ts';
 import { CliError, EXIT } from './exit.ts';
 import { noKeys } from './rotate-keys.ts';
@@ -17,24 +16,9 @@ interface Ended {
   readonly said: string;
 }
 
-function contextOf(said: string[]): Context {
-  return {
-    terminal: {
-      out: () => {},
-      clear: () => {},
-      say: (line) => void said.push(line),
-      paint: (_style, text) => text,
-      isInteractive: false,
-    },
-    run: () => Promise.reject(new Error('a program was run')),
-    signal: new AbortController().signal,
-    now: () => new Date(),
-  };
-}
-
 async function clusterctl(...words: readonly string[]): Promise<Ended> {
-  const said: string[] = [];
-  const code = await runCli(contextOf(said), words);
+  const { context, said } = hear();
+  const code = await runCli(context, words);
   return { code, said: said.map((line) => `${line}\n`).join('') };
 }
 
@@ -43,50 +27,6 @@ async function directory(t: ExecutionContext, files: Readonly<Record<string, str
   t.teardown(() => rm(made, { recursive: true, force: true }));
   for (const [name, text] of Object.entries(files)) await writeFile(path.join(made, name), text);
   return made;
-}
-
-/** What the gateway daemon of gw-0, beside gw-1, says; it reaches west. */
-function stateOf(more: object, host: object = {}): object {
-  const base = { podCidrs: ['10.1.0.0/16'], serviceCidrs: [] };
-  const nodes = ['gw-0', 'gw-1'].map((name, ordinal) => ({
-    name,
-    role: 'gateway',
-    ordinal,
-    addresses: [`192.0.2.1${ordinal}`],
-    podCidrs: [],
-  }));
-  const gateways = [
-    {
-      ordinal: 0,
-      keys: [Buffer.alloc(32, 7).toString('base64')],
-      endpoint: { addresses: ['203.0.113.20'], port: 51820 },
-    },
-  ];
-  return {
-    component: 'gateway',
-    node: 'gw-0',
-    fleet: {
-      fabric: { v4: '100.64.0.0/10', v6: 'fd12:3456:789a::/48' },
-      own: { id: 'east', index: 1, ...base, lanes: 1, listenPort: 51820, link: 'vxlan', nodes },
-      remotes: [{ id: 'west', index: 2, podCidrs: ['10.2.0.0/16'], serviceCidrs: [], gateways }],
-    },
-    host: {
-      node: 'gw-0',
-      uplink: { device: 'eth0', mtu: 1500 },
-      resilient: true,
-      healthy: ['west/0#0'],
-      addresses: [],
-      ...host,
-    },
-    broker: { connected: true },
-    ...more,
-  };
-}
-
-/** A daemon that says so on a port of its own. */
-async function daemon(state: () => object): Promise<AsyncDisposable & { readonly port: number }> {
-  const registry = openMetrics({ component: 'test', version: '1' });
-  return await serveStatus({ port: 0, registry, ready: () => undefined, state });
 }
 
 const DRAINS = 'drains.yaml';
@@ -99,7 +39,7 @@ test('clusterctl drain writes what is drained, waits until the daemon knows and 
   const site = await directory(t);
   const now = { carries: ['west'], relief: [2], rests: { gateway: false, clusters: [] as string[] } };
   let healthy = ['west/0#0'];
-  await using server = await daemon(() => stateOf(now, { healthy }));
+  await using server = await serveState(() => gatewayState(now, { healthy }));
   const options = ['--site', site, '--status-port', String(server.port)];
   let isDone = false;
   const draining = clusterctl('drain', 'gateway', ...options).finally(() => (isDone = true));
@@ -135,8 +75,8 @@ test('clusterctl drain writes what is drained, waits until the daemon knows and 
 
 test('clusterctl drain says which gateway drains already, also one that has not told yet', async (t) => {
   const site = await directory(t, { [DRAINS]: 'gateways: [gw-1]\nclusters: []\n' });
-  await using server = await daemon(() =>
-    stateOf({ carries: [], relief: [2], rests: { gateway: false, clusters: [] } }),
+  await using server = await serveState(() =>
+    gatewayState({ carries: [], relief: [2], rests: { gateway: false, clusters: [] } }),
   );
   const ended = await clusterctl('drain', 'gateway', '--site', site, '--status-port', String(server.port));
   t.deepEqual(ended, {
@@ -148,10 +88,10 @@ test('clusterctl drain says which gateway drains already, also one that has not 
 test('drain() fails where the daemon reads another directory, and where packets still pass', async (t) => {
   const site = await directory(t);
   const now = { carries: ['west'], relief: [2], rests: { gateway: false, clusters: [] as string[] } };
-  await using server = await daemon(() => stateOf(now));
+  await using server = await serveState(() => gatewayState(now));
   const options = { site, statusPort: server.port, patienceMs: 1200, force: true };
   const failure = async (what: 'gateway' | 'cluster', name?: string): Promise<CliError> => {
-    const thrown = await t.throwsAsync(drain(contextOf([]), { what, name }, options));
+    const thrown = await t.throwsAsync(drain(hear().context, { what, name }, options));
     if (!(thrown instanceof CliError)) throw new TypeError('another error', { cause: thrown });
     return thrown;
   };
@@ -175,8 +115,8 @@ test('drain() fails where the daemon reads another directory, and where packets 
 
 test('clusterctl drain and undrain make no site directory', async (t) => {
   const site = path.join(await directory(t), 'none');
-  await using server = await daemon(() =>
-    stateOf({ carries: [], relief: [2], rests: { gateway: true, clusters: [] } }),
+  await using server = await serveState(() =>
+    gatewayState({ carries: [], relief: [2], rests: { gateway: true, clusters: [] } }),
   );
   for (const command of ['drain', 'undrain']) {
     const ended = await clusterctl(
@@ -241,8 +181,8 @@ test('clusterctl undrain fails where it guessed the name of this gateway, and an
 
 test('clusterctl drain and undrain say that the name of a cluster is missing', async (t) => {
   const site = await directory(t);
-  await using server = await daemon(() =>
-    stateOf({ carries: [], relief: [2], rests: { gateway: false, clusters: [] } }),
+  await using server = await serveState(() =>
+    gatewayState({ carries: [], relief: [2], rests: { gateway: false, clusters: [] } }),
   );
   for (const command of ['drain', 'undrain']) {
     t.deepEqual(await clusterctl(command, 'cluster', '--site', site, '--status-port', String(server.port)), {
@@ -254,13 +194,17 @@ test('clusterctl drain and undrain say that the name of a cluster is missing', a
 
 test('clusterctl drain and rotate-keys tell a worker, a cluster that has not joined, and another version apart', async (t) => {
   let said: object = {};
-  await using server = await daemon(() => said);
+  await using server = await serveState(() => said);
   const port = String(server.port);
   for (const words of [['drain', 'gateway'], ['rotate-keys']]) {
     for (const [state, code, reason] of [
-      [stateOf({ component: 'route-agent' }), EXIT.unreachable, /from this host: no gateway daemon answers/],
+      [
+        gatewayState({ component: 'route-agent' }),
+        EXIT.unreachable,
+        /from this host: no gateway daemon answers/,
+      ],
       [{ component: 'gateway', node: 'gw-0' }, EXIT.failed, /: its daemon knows no clusterset: /],
-      [stateOf({}), EXIT.failed, /: its daemon is of another version\. See: clusterctl version/],
+      [gatewayState({}), EXIT.failed, /: its daemon is of another version\. See: clusterctl version/],
     ] as const) {
       said = state;
       const ended = await clusterctl(...words, '--status-port', port);
@@ -285,7 +229,7 @@ interface Rotating {
 }
 
 function rotatingState(keys: readonly { readonly publicKey: string }[], now: Rotating): object {
-  return stateOf({
+  return gatewayState({
     broker: { connected: now.connected },
     lanes: keys.map(({ publicKey }, lane) => ({
       lane,
@@ -308,7 +252,7 @@ test('clusterctl rotate-keys sets back the times of key files, waits for each la
     while (String(await times()) !== String(wanted)) await delay(20);
   };
   const now: Rotating = { connected: true, only: [], up: true, done: 0 };
-  await using server = await daemon(() => rotatingState(keys, now));
+  await using server = await serveState(() => rotatingState(keys, now));
   const rotate = (...more: string[]): Promise<Ended> =>
     clusterctl('rotate-keys', '--state', stateDir, '--status-port', String(server.port), ...more);
 

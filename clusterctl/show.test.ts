@@ -4,35 +4,10 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { openMetrics, serveStatus } from '#lib/metrics';
 import * as v from 'valibot';
-import type { Context } from './context.ts';
+import { hear, serveState } from './bed.ts';
 import { EXIT } from './exit.ts';
 import { runCli } from './run.ts';
-
-interface Watched {
-  readonly context: Context;
-  readonly out: string[];
-  readonly said: string[];
-  readonly stop: () => void;
-}
-
-function watched(): Watched {
-  const [out, said, stop]: [string[], string[], AbortController] = [[], [], new AbortController()];
-  const context: Context = {
-    terminal: {
-      out: (text) => void out.push(text),
-      clear: () => {},
-      say: (line) => void said.push(line),
-      paint: (_style, text) => text,
-      isInteractive: false,
-    },
-    run: () => Promise.reject(new Error('a program was run')),
-    signal: stop.signal,
-    now: () => new Date(),
-  };
-  return { context, out, said, stop: () => stop.abort() };
-}
 
 const AT = '2026-01-01T00:00:00Z';
 const MTU = { at: AT, to: '1420', text: 'largest packet that arrives' };
@@ -47,9 +22,8 @@ async function reasons(paths: readonly object[], more: object = {}): Promise<Rec
     paths,
     ...more,
   });
-  const registry = openMetrics({ component: 'test', version: '1' });
-  await using server = await serveStatus({ port: 0, registry, ready: () => undefined, state });
-  const { context, out } = watched();
+  await using server = await serveState(state);
+  const { context, out } = hear();
   await runCli(context, ['show', 'paths', '-o', 'json', '--status-port', String(server.port)]);
   const rows = v.parse(v.array(v.looseObject({ path: v.string() })), JSON.parse(out.join('')));
   return Object.fromEntries(rows.map((row) => [row.path, row['why']]));
@@ -103,7 +77,8 @@ test('clusterctl show --watch goes on where the site cannot be read for a while'
   const site = await mkdtemp(path.join(tmpdir(), 'show-'));
   t.teardown(() => rm(site, { recursive: true }));
   for (const [name, text] of Object.entries(FILES)) await writeFile(path.join(site, name), text);
-  const { context, out, said, stop } = watched();
+  const stop = new AbortController();
+  const { context, out, said } = hear({ signal: stop.signal });
   const showing = runCli(context, ['show', 'clusters', '--watch', '--site', site]);
   await until(t, () => out.length > 0);
   await rename(path.join(site, 'site.yaml'), path.join(site, 'away'));
@@ -111,6 +86,6 @@ test('clusterctl show --watch goes on where the site cannot be read for a while'
   await rename(path.join(site, 'away'), path.join(site, 'site.yaml'));
   const before = out.length;
   await until(t, () => out.length > before);
-  stop();
+  stop.abort();
   t.is(await showing, EXIT.ok);
 });
