@@ -28,6 +28,7 @@ import { Lanes } from './lanes.ts';
 import {
   drainConditions,
   familyConditions,
+  ledBySiblings,
   pathConditions,
   standingConditions,
   stoppedConditions,
@@ -229,6 +230,17 @@ test('pathConditions() names a cluster once that no tunnel reaches, and else eac
       ['IST_PATH_BY_SIBLING', 'd'],
     ],
   );
+});
+
+test('ledBySiblings() names clusters that any other gateway reaches', (t) => {
+  const { remotes } = reached(fleetMapper(SITE.id))(view([EAST, WEST, EDGE]), SITE).fleet;
+  const led = (...siblings: readonly (readonly [number, readonly number[]])[]): readonly string[] => [
+    ...ledBySiblings(remotes, new Map(siblings.map(([ordinal, clusters]) => [ordinal, new Set(clusters)]))),
+  ];
+  t.deepEqual(led([1, []], [2, [WEST.index]]), ['west']);
+  t.deepEqual(led([1, [EDGE.index]], [2, [WEST.index, EDGE.index]]), ['edge', 'west']);
+  t.deepEqual(led([1, []]), []);
+  t.deepEqual([...ledBySiblings(remotes)], []);
 });
 
 test('drainConditions() names what somebody has taken out of use', (t) => {

@@ -7,7 +7,7 @@ import type { PathReport } from '#lib/health';
 import { familyOf } from '#lib/ip';
 import type { Drains } from '#site';
 import { clusterOf, gatewayOf } from '#topology';
-import type { DevicePlan, TunnelId, TunnelPlan } from '#topology';
+import type { DevicePlan, Health, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
 import type { Known as Planned } from './state.ts';
 import type { Standing } from './usable.ts';
 
@@ -27,11 +27,12 @@ export interface Ways extends Pick<Planned, 'tunnels' | 'devices' | 'drains' | '
 
 /** Everything that there is to tell of them. */
 export function waysConditions(node: string, ways: Ways, now: number): readonly Condition[] {
-  const { tunnels, devices, drains, reports, standing, isUserspace } = ways;
+  const { tunnels, devices, drains, reports, standing, isUserspace, fleet, host } = ways;
   const byId = new Map<string, PathReport>(reports.map((report) => [report.id, report]));
   const known: Known = (id) => byId.get(id);
+  const led = ledBySiblings(fleet?.remotes ?? [], host?.gateways);
   return [
-    ...pathConditions(tunnels, { known, led: ledBySiblings(ways) }, now),
+    ...pathConditions(tunnels, { known, led }, now),
     ...drainConditions(drains),
     ...stoppedConditions(tunnels, known, now),
     ...standingConditions(tunnels, { standing, known }),
@@ -41,9 +42,12 @@ export function waysConditions(node: string, ways: Ways, now: number): readonly 
 }
 
 /** Clusters that other gateways of this one say they reach. */
-function ledBySiblings({ fleet, host }: Pick<Ways, 'fleet' | 'host'>): ReadonlySet<string> {
-  const reached = [...(host?.gateways?.values() ?? [])];
-  const led = (fleet?.remotes ?? []).filter(({ index }) => reached.some((clusters) => clusters.has(index)));
+export function ledBySiblings(
+  remotes: readonly RemoteCluster[],
+  siblings: Health['gateways'] = new Map(),
+): ReadonlySet<string> {
+  const reached = [...siblings.values()];
+  const led = remotes.filter(({ index }) => reached.some((clusters) => clusters.has(index)));
   return new Set(led.map(({ id }) => id));
 }
 

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CONDITIONS, condition } from '#lib/conditions';
+import { condition } from '#lib/conditions';
 import { messageOf } from '#lib/errors';
 import { openLog } from '#lib/log';
 import type { Log } from '#lib/log';
@@ -16,7 +16,7 @@ import type { Again } from './loop.ts';
 import { kernelWatches } from './monitor.ts';
 import type { KernelChange } from './monitor.ts';
 import { Pace } from './pace.ts';
-import { Conditions } from './report.ts';
+import { Conditions, exposeConditions } from './report.ts';
 
 /** What a daemon's own parts are given. */
 export interface DaemonTools {
@@ -62,9 +62,7 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
   const conditions = new Conditions(log);
-  metrics.gauge('isthmus_condition', 'Conditions that hold', ['code', 'severity'], (gauge) => {
-    for (const { code } of conditions.all()) gauge.inc({ code, severity: CONDITIONS[code].severity });
-  });
+  exposeConditions(conditions, metrics);
   let loop: Loop | undefined;
   const wake = (delayMs?: number): void => loop?.wake(delayMs);
   const parts = held.use(await open({ log, metrics, conditions, signal: ended, wake }));

@@ -8,7 +8,9 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { condition } from '#lib/conditions';
+import type { Condition } from '#lib/conditions';
 import { openLog } from '#lib/log';
+import { openMetrics } from '#lib/metrics';
 import type { Run } from '#lib/linux';
 import { parseAddress } from '#lib/ip';
 import { FactsReader, readFacts } from './facts.ts';
@@ -18,7 +20,7 @@ import { HostLockedError, lockHost } from './lock.ts';
 import { Loop } from './loop.ts';
 import { kernelChange, kernelWatches } from './monitor.ts';
 import { Pace } from './pace.ts';
-import { Conditions } from './report.ts';
+import { Conditions, exposeConditions } from './report.ts';
 
 async function directory(t: { teardown: (f: () => Promise<void>) => void }): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'isthmus-host-'));
@@ -203,6 +205,24 @@ test('Conditions logs what comes and goes, once', (t) => {
   t.is(lines.length, 2);
   t.regex(lines[0] ?? '', /"level":"error".*"condition":"IST_NO_PATH","about":"west"/);
   t.regex(lines[1] ?? '', /No longer: Cluster has no path/);
+});
+
+test('exposeConditions() counts what holds by code and severity', async (t) => {
+  const metrics = openMetrics({ component: 'test', version: '0' });
+  const conditions = new Conditions(openLog({ component: 'test', destination: { write: () => {} } }));
+  exposeConditions(conditions, metrics);
+  const told = async (): Promise<string[]> =>
+    (await metrics.metrics()).match(/^isthmus_condition\{.*/gm) ?? [];
+  t.deepEqual(await told(), []);
+  const without = (cluster: string): Condition => condition('IST_NO_PATH', cluster, { cluster });
+  conditions.set('paths', [without('west'), without('edge')]);
+  conditions.set('drains', [condition('IST_DRAINED', 'gateway gw-1', { kind: 'gateway', name: 'gw-1' })]);
+  t.deepEqual((await told()).toSorted(), [
+    'isthmus_condition{code="IST_DRAINED",severity="info"} 1',
+    'isthmus_condition{code="IST_NO_PATH",severity="error"} 2',
+  ]);
+  conditions.set('paths', [without('edge')]);
+  t.true((await told()).some((line) => line.endsWith('"IST_NO_PATH",severity="error"} 1')));
 });
 
 const PROGRAM = { name: 'isthmus-test', version: '1', purpose: 'tests', statusPort: 7, credentials: false };

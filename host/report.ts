@@ -3,6 +3,7 @@
 import { CONDITIONS, compareConditions } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
 import type { Log } from '#lib/log';
+import type { Metrics } from '#lib/metrics';
 
 const LEVEL = { error: 'error', warning: 'warn', info: 'info' } as const;
 
@@ -34,6 +35,13 @@ export class Conditions {
   all(): readonly Condition[] {
     return [...this.#held.values()].flat().toSorted(compareConditions);
   }
+}
+
+/** As `isthmus_condition`: how many hold of each code, with its severity. */
+export function exposeConditions(conditions: Conditions, metrics: Metrics): void {
+  metrics.gauge('isthmus_condition', 'Conditions that hold', ['code', 'severity'], (gauge) => {
+    for (const { code } of conditions.all()) gauge.inc({ code, severity: CONDITIONS[code].severity });
+  });
 }
 
 function keyOf({ code, about }: Condition): string {
