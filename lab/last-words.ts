@@ -25,7 +25,8 @@ function readLine(line: string): Line {
   return { text: `${message}${reason}`, isComplaint: level === 'error' || level === 'fatal' };
 }
 
-function fieldsOf(line: string): Record<string, unknown> {
+/** What a daemon says in one line; of what is no JSON, nothing. */
+export function fieldsOf(line: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(line);
     return isRecord(value) ? value : {};

@@ -75,7 +75,8 @@ export async function startDaemon(lab: Lab, place: string): Promise<void> {
   await lab.place(place).spawn({ role, argv: [`isthmus-${role}`] });
 }
 
-function daemonOf(node: LabNode): 'gateway' | 'route-agent' {
+/** What runs on a node: a gateway daemon does what a route agent would. */
+export function daemonOf(node: LabNode): 'gateway' | 'route-agent' {
   return node.role === 'gateway' ? 'gateway' : 'route-agent';
 }
 

@@ -5,6 +5,7 @@ import { pool } from './pool.ts';
 import { chooseRows } from './run.ts';
 import { renderRows, summarizeRow, summarizeVariant, type VariantResult } from './summary.ts';
 import { groupIn, memberOf, missing, mostSwitches, switchesIn } from './switches.ts';
+import { verdictsIn } from './verdicts.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
 
@@ -150,6 +151,22 @@ test('chooseRows() finds rows and variants by their ids', (t) => {
 });
 
 const machine = { cpus: 2, cpu: 'one', kernel: '6.18.5', node: 'v24' };
+
+test('verdictsIn() finds what a daemon decided and warned of since a moment, in a log that holds other things too', (t) => {
+  const line = (time: string, fields: object): string => JSON.stringify({ level: 'info', time, ...fields });
+  const log = [
+    line('2026-01-01T00:00:01.000Z', { path: 'west/0#0', message: 'path west/0#0 up: too early' }),
+    line('2026-01-01T00:00:02.000Z', { path: 'west/0#0', message: 'path west/0#0 down: lost' }),
+    line('2026-01-01T00:00:03.000Z', { message: 'connected' }),
+    line('2026-01-01T00:00:04.000Z', { level: 'warn', message: 'a watch ended' }),
+    'Error: something that Node itself wrote',
+    '',
+  ].join('\n');
+  t.deepEqual(verdictsIn(log, new Date('2026-01-01T00:00:02Z')), [
+    { time: '2026-01-01T00:00:02.000Z', message: 'path west/0#0 down: lost' },
+    { time: '2026-01-01T00:00:04.000Z', message: 'a watch ended' },
+  ]);
+});
 
 test('pool() takes the runs of several documents together', (t) => {
   const row = { id: 'gateway-dead', what: 'dead' };

@@ -8,6 +8,8 @@ import type { Trace } from '../traffic/trace.ts';
 import { Traffic } from '../traffic/traffic.ts';
 import type { Bed } from './bed.ts';
 import { AFTER_MS, FOR_MS, type Variant } from './row.ts';
+import { isWithin } from './summary.ts';
+import { verdictsSince } from './verdicts.ts';
 
 /** What one run showed; counts without what the control lost, where there was one. */
 export interface Run {
@@ -58,8 +60,11 @@ export async function measure(bed: Bed, variant: Variant, options: MeasureOption
   const measured: Run[] = [];
   for (let n = 1; n <= runs; n += 1) {
     await bed.whole(signal);
+    const since = new Date();
     const run = await measureFault(bed.lab, variant, { control, signal });
     say(`${variant.id} ${n}/${runs}: ${said(run)}${figuresSaid(run)}`);
+    if (!isWithin(run, variant.limits))
+      for (const verdict of await verdictsSince(bed.lab, since)) say(`  ${verdict}`);
     measured.push(run);
   }
   return { control, runs: measured };

@@ -110,7 +110,7 @@ function spreadOf(values: readonly number[]): Spread {
 }
 
 /** A limit that nobody measured is not kept. */
-function isWithin({ figures, ...run }: Run, limits: Limits): boolean {
+export function isWithin({ figures, ...run }: Run, limits: Limits): boolean {
   const all: Readonly<Record<string, number>> = { ...run, ...figures };
   return Object.entries(limits).every(([name, most]) => (all[name] ?? Infinity) <= most);
 }
