@@ -44,6 +44,8 @@ interface Target {
 const MORE = v.object({
   /** Clusters that packets flow to or from by this gateway. */
   carries: v.array(v.string()),
+  /** How often the daemon has looked at that: it may not be able to. */
+  looks: v.number(),
   /** What the daemon has read of drains.yaml. */
   rests: v.object({ gateway: v.boolean(), clusters: v.array(v.string()) }),
 });
@@ -51,8 +53,8 @@ type Gateway = GatewaySnapshot<v.InferOutput<typeof MORE>>;
 
 const PATIENCE_MS = 60_000;
 const LOOK_MS = 500;
-/** Looks in a row that have to see nothing: the daemon itself looks once a second. */
-const CALM_LOOKS = 4;
+/** The daemon's own looks after the first that has to have seen nothing, that have seen nothing either: it may have begun before. */
+const CALM_LOOKS = 2;
 
 export async function drain(context: Context, subject: Subject, options: DrainOptions): Promise<void> {
   const gateway = await askGateway(question(options));
@@ -69,7 +71,7 @@ export async function drain(context: Context, subject: Subject, options: DrainOp
   if (!seen.isCalm) {
     // One that does not answer any more is another matter.
     await askGateway(question(options));
-    if (seen.isRead) throw busy(target, seen.carried, options);
+    if (seen.isRead) throw busy(target, seen, options);
     if (isNew) await change(context, work, (drains) => changed(drains, target, false));
     throw unread(target, options);
   }
@@ -209,6 +211,8 @@ async function change(
 interface Seen {
   /** The daemon knows that it drains. */
   readonly isRead: boolean;
+  /** Nothing was carried, as far as the daemon has looked. */
+  readonly isEmpty: boolean;
   /** Nothing was carried, look after look. */
   readonly isCalm: boolean;
   /** What was carried when last anything was. */
@@ -222,19 +226,27 @@ async function emptied(
   options: DrainOptions,
 ): Promise<Seen> {
   const clusters = what === 'gateway' ? reached(gateway) : new Set([name]);
-  let seen: Seen = { isRead: false, isCalm: false, carried: [...clusters] };
-  let calm = 0;
+  let seen: Seen = { isRead: false, isEmpty: false, isCalm: false, carried: [...clusters] };
+  /** The daemon's look that was the first to see nothing. */
+  let first = Infinity;
   const { patienceMs = PATIENCE_MS } = options;
   for (const end = performance.now() + patienceMs; performance.now() < end;) {
     await delay(LOOK_MS, undefined, { signal });
     // A daemon that is restarted, or late, drains all the same.
     const now = await glanceAtGateway(question(options));
     if (now === undefined) continue;
-    const { rests, carries } = now.more;
+    const { rests, carries, looks } = now.more;
     const isRead = what === 'gateway' ? rests.gateway : rests.clusters.includes(name);
     const carried = carries.filter((cluster) => clusters.has(cluster));
-    calm = isRead && carried.length === 0 ? calm + 1 : 0;
-    seen = { isRead, isCalm: calm >= CALM_LOOKS, carried: carried.length > 0 ? carried : seen.carried };
+    const isEmpty = carried.length === 0;
+    // One that was restarted counts anew.
+    first = isRead && isEmpty ? Math.min(first, looks) : Infinity;
+    seen = {
+      isRead,
+      isEmpty,
+      isCalm: looks >= first + CALM_LOOKS,
+      carried: isEmpty ? seen.carried : carried,
+    };
     if (seen.isCalm) return seen;
   }
   return seen;
@@ -247,14 +259,21 @@ function unread({ what, name }: Target, { site = DIRECTORIES.site }: DrainOption
   );
 }
 
-function busy({ what, name }: Target, clusters: readonly string[], options: DrainOptions): CliError {
+function busy({ what, name }: Target, { isEmpty, carried }: Seen, options: DrainOptions): CliError {
   const { patienceMs = PATIENCE_MS } = options;
+  const seconds = patienceMs / 1000;
+  const then = 'It stays drained; the same command waits anew';
+  if (isEmpty)
+    return new CliError(
+      EXIT.failed,
+      `Cannot see ${what} "${name}" empty: its daemon has not looked often enough in ${seconds} s at what passes. ${then}`,
+    );
   const whose =
     what === 'gateway'
       ? "They are of this host's own pods, which go on by its own tunnels (move them first), or of a cluster that has no other way"
       : `${name} itself goes on sending them, until this cluster is drained on its side too`;
   return new CliError(
     EXIT.failed,
-    `Cannot see ${what} "${name}" empty: packets of ${clusters.join(', ')} still pass after ${patienceMs / 1000} s. ${whose}. It stays drained; the same command waits anew`,
+    `Cannot see ${what} "${name}" empty: packets of ${carried.join(', ')} still pass after ${seconds} s. ${whose}. ${then}`,
   );
 }

@@ -12,7 +12,7 @@ export function addRotateKeys(program: Command, context: Context): void {
     .description("give the tunnels of this host's gateway new keys, without a loss")
     .option('--state <directory>', 'state directory', DIRECTORIES.state)
     .addOption(statusPortOption())
-    .option('--force', "also where nothing else leads to a cluster: a moment's loss")
+    .option('--force', 'also where nothing stands in for a lane meanwhile: what passes then is lost')
     .action(async (options: RotateKeysOptions) =>
       (await import('./rotate-keys.ts')).rotateKeys(context, options),
     );

@@ -15,6 +15,8 @@ export interface RotateKeysOptions {
   readonly statusPort?: number;
   /** Also where nothing else leads to a cluster meanwhile. */
   readonly force?: boolean;
+  /** Milliseconds that tunnels may take to answer by their new keys. @default 30_000 */
+  readonly proofMs?: number;
 }
 
 const MORE = v.object({
@@ -34,18 +36,14 @@ type Gateway = GatewaySnapshot<State>;
 
 /** Milliseconds that one lane may take: 10 s of rest, 30 s of proof, and some attempts where both ends begin at once. */
 const PATIENCE_MS = 120_000;
+const PROOF_MS = 30_000;
 const LOOK_MS = 250;
 
 export async function rotateKeys(context: Context, options: RotateKeysOptions): Promise<void> {
   const { node, more: before } = await askGateway(question(options));
   const lone = check({ node, more: before }, options);
   await wish(options, lone);
-  const progress = startProgress(context);
-  for (const { lane, publicKey } of before.lanes) {
-    await progress(`Giving lane ${lane} a new key`, () => renewed(context, { lane, publicKey }, options));
-  }
-  const up = new Set(upOf((await askGateway(question(options))).more));
-  const silent = upOf(before).filter((id) => !up.has(id));
+  const silent = await given(context, before, options);
   const lanes = before.lanes.length === 1 ? '1 lane' : `${before.lanes.length} lanes`;
   if (silent.length > 0) {
     throw new CliError(
@@ -53,11 +51,52 @@ export async function rotateKeys(context: Context, options: RotateKeysOptions): 
       `${lanes} of gateway ${node} got new keys, and by them ${silent.join(', ')} does not answer. See: clusterctl show paths`,
     );
   }
-  context.terminal.say(`${lanes} of gateway ${node} got new keys, and all tunnels answer by them`);
+  const count = upOf(before).length;
+  const tunnels =
+    count === 1
+      ? 'the 1 tunnel that answered before answers'
+      : `the ${count} tunnels that answered before answer`;
+  context.terminal.say(
+    `${lanes} of gateway ${node} got new keys, and ${count === 0 ? 'no tunnel answered before' : `${tunnels} by them`}`,
+  );
+}
+
+/** Waits for the keys, and for the tunnels that answered before: those that do not answer by the new ones. */
+async function given(
+  context: Context,
+  before: State,
+  options: RotateKeysOptions,
+): Promise<readonly string[]> {
+  const progress = startProgress(context);
+  try {
+    for (const { lane, publicKey } of before.lanes) {
+      await progress(`Giving lane ${lane} a new key`, () => renewed(context, { lane, publicKey }, options));
+    }
+    return await silentOf(context, upOf(before), options);
+  } catch (error) {
+    if (context.signal.aborted) context.terminal.say('The gateway goes on with it by itself');
+    throw error;
+  }
 }
 
 function upOf({ tunnels }: State): string[] {
   return tunnels.filter(({ up }) => up).map(({ id }) => id);
+}
+
+/** Those of these tunnels that are there and do not answer, after a while: a daemon that has just been restarted finds them one by one. */
+async function silentOf(
+  { signal }: Context,
+  tunnels: readonly string[],
+  options: RotateKeysOptions,
+): Promise<readonly string[]> {
+  const { proofMs = PROOF_MS } = options;
+  for (const end = performance.now() + proofMs; ;) {
+    const now = (await glanceAtGateway(question(options)))?.more;
+    const silent = now?.tunnels.filter(({ id, up }) => !up && tunnels.includes(id)).map(({ id }) => id);
+    if (silent?.length === 0 || (silent !== undefined && performance.now() > end)) return silent;
+    if (performance.now() > end) return tunnels;
+    await delay(LOOK_MS, undefined, { signal });
+  }
 }
 
 /**
@@ -79,7 +118,7 @@ function check(
   const clusters = [...new Set(lone.flatMap(({ only }) => only))].join(', ');
   throw new CliError(
     EXIT.refused,
-    `Cannot rotate the keys of "${node}": no other lane or gateway leads to ${clusters} meanwhile. Do it at the price of a moment's loss with --force`,
+    `Cannot rotate the keys of "${node}": nothing stands in for its lanes on the way to ${clusters} (clusterctl show paths). Do it at the price of what is lost meanwhile with --force`,
   );
 }
 
@@ -115,7 +154,7 @@ async function renewed(
   }
   throw new CliError(
     EXIT.failed,
-    `Cannot see a new key on lane ${old.lane} after ${PATIENCE_MS / 1000} s: the gateway waits until others carry its packets, and goes on by itself. See: clusterctl show paths`,
+    `Cannot see a new key on lane ${old.lane} after ${PATIENCE_MS / 1000} s: the gateway waits until others carry its packets and the broker has its record, and goes on by itself. See: clusterctl show conditions`,
   );
 }
 

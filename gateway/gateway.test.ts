@@ -200,6 +200,7 @@ const FINE: Standing = {
   impaired: false,
   draining: false,
   blocked: false,
+  stopped: false,
 };
 
 function tunnel(id: TunnelId): TunnelPlan {
@@ -387,7 +388,7 @@ test('stateOf() turns sets and monotonic times into what JSON readers expect', (
     relief: () => new Set([7, 2]),
     ignored: () => new Map([['stale', 2]] as const),
   };
-  const seen = { carries: new Set(['b', 'a']), prober };
+  const seen = { traffic: { carries: new Set(['b', 'a']), looks: 3 }, prober };
   const state = JSON.stringify(stateOf(known, seen, { monotonic: 1400, wall: new Date(5000) }));
   t.true(state.includes('"since":"1970-01-01T00:00:04.000Z"'), state);
   t.true(state.includes('"impaired":true'), state);
@@ -540,6 +541,7 @@ class FakeMember implements Member {
   readonly said: string[] = [];
   /** Its disk is. */
   isFull = false;
+  own: BrokerStatus['own'] = [];
   view = (): ClustersetView => view([EAST, WEST]);
   status = (): BrokerStatus => ({
     cluster: SITE.id,
@@ -555,7 +557,7 @@ class FakeMember implements Member {
     records: [],
     gaps: 0,
     resyncs: 0,
-    own: [],
+    own: this.own,
     conditions: [],
   });
   async *changes(): AsyncIterable<ClustersetView> {
@@ -636,6 +638,10 @@ test('Lanes states those that are given up until others have left them, and keep
   t.deepEqual([await hold(1), lanes.restMs], [[1, 1, 1], Infinity]);
   t.deepEqual(await hold(2), [2, 2, 2]);
   t.deepEqual([await hold(1), await hold(2), lanes.restMs], [[2, 2, 2], [2, 2, 2], Infinity], 'called back');
+  const next = new Lanes({ stateDir, log: QUIET, now: () => now });
+  t.deepEqual([await next.hold(1, 3), next.stated, next.restMs], [3, 3, 1000], 'after a restart');
+  now += 2000;
+  t.deepEqual([await next.hold(1, 3), next.stated], [1, 1]);
 });
 
 test('Lanes renews a key on disk before anybody gets it, and has its time', async (t) => {
@@ -693,6 +699,38 @@ test('Gateway whose key cannot be had applies its plan, and does not say that it
     ['IST_HOST_INCOMPLETE'],
   );
   t.regex(gateway.ready() ?? '', /lane-0\.key/);
+});
+
+test('Gateway gives no lane a new key while the broker or its own host lacks something of what it has', async (t) => {
+  const { directory } = await published(t);
+  const state = join(directory, 'state');
+  const member = new FakeMember();
+  const ended = new AbortController();
+  t.teardown(() => ended.abort());
+  await using gateway = newGateway(directory, member, new Conditions(QUIET), ended);
+  const rotation = async (): Promise<string | undefined> => {
+    await gateway.pass();
+    return /"rotation":"(\w+)"/.exec(JSON.stringify(gateway.state()))?.[1];
+  };
+  await gateway.pass();
+  await wishLaneKeys(state, new Set([0]));
+  // What looks at traffic and at wishes.
+  void gateway.sources[2]?.();
+  await delay(1100);
+  t.is(await rotation(), 'wished', 'the broker has nothing');
+  const slot = { slot: 'gw.0', epoch: 1, version: 1, acknowledged: true, reasserted: 0, contested: 0 };
+  member.own = [slot, { ...slot, acknowledged: false }];
+  t.is(await rotation(), 'wished', 'the broker has not acknowledged it');
+  const path = join(directory, 'site.yaml');
+  const site = await readFile(path, 'utf8');
+  await mkdir(join(state, 'wireguard/lane-1.key'));
+  await writeFile(path, `${site}lanes: 2\n`);
+  await gateway.pass();
+  member.own = [slot];
+  t.is(await rotation(), 'wished', 'another lane has no key');
+  await writeFile(path, site);
+  await gateway.pass();
+  t.is(await rotation(), 'resting');
 });
 
 test('Gateway takes back its record when site.yaml has it no more, says so, and states it again', async (t) => {
@@ -804,11 +842,12 @@ test('inputsReader() hands on what the site drains, also while site.yaml or drai
   const conditions = new Conditions(QUIET);
   const inputs = inputsReader({
     reader: new SiteReader(directory),
-    view: () => view([EAST, WEST]),
+    view: () => view([{ ...EAST, gateways: [{ ordinal: 0, keys: [KEY, KEY] }] }, WEST]),
     cluster: SITE.id,
     node: 'gw-0',
     conditions,
   });
+  t.is((await inputs()).stated, 2);
   const drained = async (): Promise<unknown> => {
     const { drains, isListed, node } = await inputs();
     return resting(node.name, { drains, isListed, lanes: 8 });

@@ -21,7 +21,7 @@ import { Lanes } from './lanes.ts';
 import { Prober } from './prober.ts';
 import { resting } from './resting.ts';
 import { Publisher } from './publish.ts';
-import { Rekeying } from './rekeying.ts';
+import { Rekeying, isSettled } from './rekeying.ts';
 import { readRemains } from './remains.ts';
 import { gatewaySources } from './sources.ts';
 import { Statement } from './statement.ts';
@@ -67,6 +67,7 @@ export class Gateway implements DaemonParts {
   readonly #silent = new Map<TunnelId, TunnelPlan>();
   readonly #standing = (id: TunnelId): Standing | undefined => this.#prober.standing(id);
   #known: Known = NOTHING_KNOWN;
+  #isApplied = false;
 
   constructor(options: GatewayOptions) {
     const { tools, flags, member, run } = options;
@@ -108,13 +109,14 @@ export class Gateway implements DaemonParts {
   }
 
   async pass(): Promise<Again> {
-    const { site, node, mapped, isListed, drains } = await this.#inputs();
+    const { site, node, mapped, isListed, drains, stated } = await this.#inputs();
     if (mapped.membership === 'left') return await this.#leave();
     if (await this.#mustWait()) return { againMs: WAITING_MS };
     const { membership } = mapped;
-    const lanes = await this.#lanes.hold(site.lanes);
-    const isTold = membership === 'member' && isListed && this.#options.member.status().connected;
-    await this.#rekeying.step({ ...this.#known, isTold });
+    const lanes = await this.#lanes.hold(site.lanes, stated);
+    const isHeard = membership === 'member' && isListed && isSettled(this.#options.member.status());
+    await this.#rekeying.step({ ...this.#known, isTold: this.#isApplied && isHeard });
+    this.#isApplied = false;
     const wanted = { drains, isListed, lanes: site.lanes, rekeyed: this.#rekeying.rests };
     this.#prober.rest(resting(node.name, wanted));
     const fleet = { ...mapped.fleet, own: { ...mapped.fleet.own, lanes } };
@@ -152,7 +154,7 @@ export class Gateway implements DaemonParts {
     const now = { monotonic: performance.now(), wall: new Date() };
     const { kind } = this.#options.wireguard;
     const broker = this.#options.member.status();
-    const seen = { prober: this.#prober, carries: this.#traffic.carries };
+    const seen = { prober: this.#prober, traffic: this.#traffic };
     return { wireguard: kind, broker, lanes: this.#rekeying.report(), ...stateOf(this.#known, seen, now) };
   }
 
@@ -232,6 +234,7 @@ export class Gateway implements DaemonParts {
       .slice(0, 1)
       .map((reason) => condition('IST_HOST_INCOMPLETE', flags.node, { reason }));
     tools.conditions.set('apply', conditions);
+    this.#isApplied = conditions.length === 0;
   }
 
   /**

@@ -21,6 +21,8 @@ export interface Inputs {
   readonly drains: Drains;
   /** `site.yaml` still has this gateway. Where not, nobody must be told any more to send here. */
   readonly isListed: boolean;
+  /** Lanes that the last record of this gateway states. */
+  readonly stated: number;
 }
 
 export interface InputsOptions {
@@ -37,6 +39,12 @@ export interface InputsOptions {
 export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
   const { reader, view, conditions } = options;
   const map = fleetMapper(options.cluster);
+  const from = ({ site, node }: Pick<Inputs, 'site' | 'node'>): Pick<Inputs, 'mapped' | 'stated'> => {
+    const known = view();
+    const own = known.members.find(({ cluster }) => cluster === options.cluster);
+    const record = own?.gateways.find(({ ordinal }) => ordinal === node.ordinal);
+    return { mapped: map(known, site), stated: record?.keys.length ?? 0 };
+  };
   let last: Pick<Inputs, 'site' | 'node'> | undefined;
   return async () => {
     const { drains, faults } = await readDrains(reader);
@@ -44,7 +52,7 @@ export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
     try {
       const site = await reader.site();
       const node = gatewayNode(site, options.node);
-      const inputs = { site, node, drains, mapped: map(view(), site), isListed: true };
+      const inputs = { site, node, drains, ...from({ site, node }), isListed: true };
       conditions.set('site', drainConditions);
       last = { site, node };
       return inputs;
@@ -54,7 +62,7 @@ export function inputsReader(options: InputsOptions): () => Promise<Inputs> {
       const code = isListed ? 'IST_SITE_INVALID' : 'IST_GATEWAY_UNLISTED';
       const unusable = condition(code, options.node, { reason: messageOf(error) });
       conditions.set('site', [unusable, ...drainConditions]);
-      return { ...last, drains, mapped: map(view(), last.site), isListed };
+      return { ...last, drains, ...from(last), isListed };
     }
   };
 }

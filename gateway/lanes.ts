@@ -84,9 +84,12 @@ export class Lanes {
   /**
    * Lanes to plan for, where so many are wanted. Their keys are read or made; while one cannot be had, the lanes stay as
    * they are, which at the start are those that are wanted: what an earlier process made of them stands.
+   *
+   * @param stated lanes that others know of: those that an earlier process had and nobody wants now are given up like any
    */
-  async hold(wanted: number): Promise<number> {
+  async hold(wanted: number, stated = 0): Promise<number> {
     this.#wanted = wanted;
+    if (this.#planned === undefined && stated > wanted) await this.#read(stated);
     const lanes = this.#count(wanted);
     this.#keys = this.#keys.slice(0, lanes);
     this.#fault = undefined;

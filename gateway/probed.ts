@@ -62,8 +62,10 @@ export function tunnelPath(tunnel: TunnelPlan, { keys, isProven, room }: TunnelF
 export function linkPath(link: LinkPlan): ProbedPath {
   const { local, remote, ordinal } = link;
   const id = linkId(link);
-  const neighbour = ordinal === undefined ? WORKERS : SIBLINGS;
-  return { spec: { id, neighbour, far: `${local} ${remote}` }, peer: { id, ends: [{ local, remote }] } };
+  const far = `${local} ${remote}`;
+  // Workers may be many, and judge their links themselves: tunnels keep their pace whatever these take.
+  const whom = ordinal === undefined ? { neighbour: WORKERS, yields: true } : { neighbour: SIBLINGS };
+  return { spec: { id, far, ...whom }, peer: { id, ends: [{ local, remote }] } };
 }
 
 /** What a link is called in events. No cluster's id has a space. */

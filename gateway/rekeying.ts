@@ -1,14 +1,16 @@
 // Gives the lanes of one gateway new keys, by what its prober and its traffic show.
 
+import type { BrokerStatus } from '#broker';
 import type { Conditions } from '#host';
 import { condition } from '#lib/conditions';
 import type { Condition } from '#lib/conditions';
+import { messageOf } from '#lib/errors';
 import type { Log } from '#lib/log';
 import { laneOf } from '#topology';
 import type { Fleet, TunnelPlan } from '#topology';
 import type { Lanes } from './lanes.ts';
 import type { Prober } from './prober.ts';
-import { backOff, firstRotation, turn } from './rotation.ts';
+import { firstRotation, turn } from './rotation.ts';
 import type { LaneSeen, Rotation, RotationSeen, Wish } from './rotation.ts';
 import { standIn } from './stand-in.ts';
 import type { Traffic } from './traffic.ts';
@@ -33,7 +35,7 @@ export interface RekeyingOptions {
 export interface Planned {
   readonly tunnels: readonly Pick<TunnelPlan, 'id'>[];
   readonly fleet: Pick<Fleet, 'remotes'> | undefined;
-  /** This gateway states its keys, and the broker hears it. */
+  /** All of it is in the kernel, and the broker has what this gateway states. */
   readonly isTold: boolean;
 }
 
@@ -43,7 +45,7 @@ export interface LaneReport {
   readonly publicKey: string;
   readonly since: Date | undefined;
   readonly rotation: 'idle' | 'wished' | 'resting' | 'proving';
-  /** Clusters that only this lane leads to. */
+  /** Clusters to which nothing stands in for this lane. */
   readonly only: readonly string[];
 }
 
@@ -60,13 +62,22 @@ export interface Rests {
 const KEPT_MS = 30 * 24 * 3600 * 1000;
 /** Milliseconds that a lane may wait for others before an operator is told. */
 const PATIENCE_MS = 60_000;
+/** Milliseconds until another attempt where a key cannot be written. */
+const UNWRITTEN_MS = 60_000;
 /** Milliseconds between looks at tunnels that have to answer by the new key. */
 const PROVING_MS = 200;
+
+/** Whether the broker has all that was said, so that it would have the next thing too. A connection alone does not show it. */
+export function isSettled({ connected, own }: Pick<BrokerStatus, 'connected' | 'own'>): boolean {
+  return connected && own.length > 0 && own.every(({ acknowledged }) => acknowledged);
+}
 
 export class Rekeying {
   readonly #options: Required<RekeyingOptions>;
   #rotation: Rotation;
   #planned: Planned = { tunnels: [], fleet: undefined, isTold: false };
+  /** Why the last new key could not be written. */
+  #fault: string | undefined;
   /** Since when lanes wait that nobody stands in for. */
   #waiting: ReadonlyMap<number, number> = new Map();
 
@@ -93,7 +104,7 @@ export class Rekeying {
     const { lanes, conditions, wake } = this.#options;
     await lanes.look();
     const seen = this.#seen();
-    conditions.set('keys', this.#kept(seen));
+    conditions.set('keys', [...this.#kept(seen), ...this.#unwritten()]);
     if (turn(this.#rotation, seen) !== this.#rotation) wake();
   }
 
@@ -108,10 +119,12 @@ export class Rekeying {
     const { lane } = this.#rotation;
     try {
       await lanes.renew(lane);
+      this.#fault = undefined;
       log.info({ lane }, 'A lane has a new key');
     } catch (error) {
-      log.warn({ error, lane }, 'A lane keeps its key');
-      this.#rotation = backOff(seen);
+      this.#fault = messageOf(error);
+      // Packets went another way for nothing: not again and again.
+      this.#rotation = { phase: 'idle', until: seen.now + UNWRITTEN_MS };
     }
   }
 
@@ -133,6 +146,10 @@ export class Rekeying {
     const rotation = this.#rotation;
     if (rotation.phase !== 'idle' && rotation.lane === lane) return rotation.phase;
     return wish === 'keep' ? 'idle' : 'wished';
+  }
+
+  #unwritten(): Condition[] {
+    return this.#fault === undefined ? [] : [condition('IST_KEY_UNWRITTEN', 'keys', { reason: this.#fault })];
   }
 
   /** Keys that have been kept for a while because nobody stands in for their lanes. */

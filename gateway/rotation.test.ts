@@ -22,20 +22,34 @@ const FINE: Standing = {
   impaired: false,
   draining: false,
   blocked: false,
+  stopped: false,
 };
+const TUNNELS_OF_ALL: readonly TunnelId[] = [
+  'west/0#0',
+  'west/0#1',
+  'west/0#2',
+  'west/1#0',
+  'west/1#1',
+  'edge/0#0',
+  'edge/0#1',
+];
 const INDEXES = new Map([
   ['edge', 3],
   ['west', 2],
 ]);
 
-/** Tunnels that answer; those with a `-` drain. */
-function standInOf(lane: number, up: readonly string[], siblings: readonly number[] = []): StandIn {
-  const standings = new Map<string, Standing>(
-    up.map((id) => [id.replace('-', ''), { ...FINE, draining: id.startsWith('-') }]),
+/** Tunnels that answer; those with a `-` drain, of those with a `!` only the far kernel does, those with a `?` are silent. */
+function standInOf(lane: number, ways: readonly TunnelId[], siblings: readonly number[] = []): StandIn {
+  const standings = new Map<string, Standing | undefined>(
+    ways.map((way) => [
+      way.replace(/^[-!?]/, ''),
+      way.startsWith('?')
+        ? undefined
+        : { ...FINE, draining: way.startsWith('-'), stopped: way.startsWith('!') },
+    ]),
   );
-  const tunnels = (['west/0#0', 'west/0#1', 'west/1#0', 'west/1#1', 'edge/0#0', 'edge/0#1'] as const).slice();
   return standIn(lane, {
-    tunnels,
+    tunnels: TUNNELS_OF_ALL.filter((id) => standings.has(id)),
     standing: (id) => standings.get(id),
     siblings: new Set(siblings),
     indexes: INDEXES,
@@ -45,7 +59,7 @@ function standInOf(lane: number, up: readonly string[], siblings: readonly numbe
 test('standIn() names other lanes, else siblings, else the clusters that nothing else leads to', (t) => {
   const lanes: StandIn = { by: 'lanes', only: [] };
   const gateways: StandIn = { by: 'gateways', only: [] };
-  const both = ['west/0#0', 'west/0#1', 'edge/0#0', 'edge/0#1'];
+  const both = ['west/0#0', 'west/0#1', 'edge/0#0', 'edge/0#1'] as const;
   for (const [what, got, wanted] of [
     ['nothing passes', standInOf(0, []), lanes],
     ['two lanes', standInOf(0, both), lanes],
@@ -59,6 +73,12 @@ test('standIn() names other lanes, else siblings, else the clusters that nothing
     ['one is alone, another not', standInOf(0, both.slice(1), []), lanes],
     ['siblings lack what lanes have', standInOf(0, both.slice(0, 3), [2]), { only: ['edge'] }],
     ['the whole rests', standInOf(0, ['west/0#0', 'edge/0#0', 'edge/0#1'], [2]), { only: ['edge'] }],
+    ['a daemon there is stopped', standInOf(0, ['!west/0#0', 'west/0#1']), { only: ['west'] }],
+    ['on another lane', standInOf(0, ['west/0#0', '!west/0#1']), lanes],
+    ['the whole would rest', standInOf(0, ['west/0#0', '!edge/0#1'], [2, 3]), { only: ['edge'] }],
+    ['another lane is silent', standInOf(0, ['west/0#0', 'west/0#1', '?west/0#2']), { only: ['west'] }],
+    ['also for siblings', standInOf(0, ['west/0#0', '?west/0#1'], [2, 3]), { only: ['west'] }],
+    ['to another gateway', standInOf(0, ['west/0#0', 'west/0#1', '?west/1#0', '?west/1#1']), lanes],
   ] as const) {
     t.deepEqual(got, wanted, what);
   }
@@ -209,16 +229,17 @@ test('turn() replaces no key that packets pass by, whatever happens when', (t) =
 const DAY_MS = 24 * 3600 * 1000;
 const QUIET = openLog({ component: 'test', destination: { write: () => {} } });
 
-/** A gateway with two lanes to one gateway of west, whose keys are so old. */
+/** A gateway with lanes to one gateway of west, whose keys are so old. */
 function bed(ages: readonly number[]): {
   readonly rekeying: Rekeying;
-  readonly world: { now: number; looks: number; up: Set<string>; fails: boolean };
+  readonly world: { now: number; looks: number; up: Set<string>; fails: boolean; attempts: number };
   readonly renewed: number[];
   readonly codes: () => string[];
   readonly second: () => Promise<void>;
 } {
   const wall = 100 * DAY_MS;
-  const world = { now: 0, looks: 0, up: new Set<string>(TUNNELS), fails: false };
+  const tunnels = ages.map((_, at): TunnelId => `west/0#${at}`);
+  const world = { now: 0, looks: 0, up: new Set<string>(tunnels), fails: false, attempts: 0 };
   const renewed: number[] = [];
   const conditions = new Conditions(QUIET);
   const lanes = {
@@ -227,6 +248,7 @@ function bed(ages: readonly number[]): {
     look: async () => await Promise.resolve(),
     renew: async (number: number) => {
       await Promise.resolve();
+      world.attempts += 1;
       if (world.fails) throw new Error('disk full');
       renewed.push(number);
       lanes.times[number] = wall;
@@ -257,7 +279,7 @@ function bed(ages: readonly number[]): {
     serviceCidrs: [],
     gateways,
   };
-  const planned = { tunnels: TUNNELS.map((id) => ({ id })), fleet: { remotes: [west] }, isTold: true };
+  const planned = { tunnels: tunnels.map((id) => ({ id })), fleet: { remotes: [west] }, isTold: true };
   const second = async (): Promise<void> => {
     world.now += 1000;
     world.looks += 1;
@@ -290,14 +312,25 @@ test('Rekeying renews keys older than 30 days, one after another, and tells how 
   t.deepEqual(rekeying.rests, { gateway: false, lanes: [] });
 });
 
-test('Rekeying keeps a key that is young, or that cannot be written, and tries again', async (t) => {
-  const { renewed, world, second } = bed([30 * DAY_MS, 31 * DAY_MS]);
+test('Rekeying keeps a key that is young, or that cannot be written, says why, and tries again after a while', async (t) => {
+  const { renewed, world, codes, second } = bed([30 * DAY_MS, 31 * DAY_MS]);
   world.fails = true;
-  for (let at = 0; at < 20; at += 1) await second();
-  t.deepEqual(renewed, []);
+  for (let at = 0; at < 100; at += 1) await second();
+  t.deepEqual([renewed, codes(), world.attempts], [[], ['IST_KEY_UNWRITTEN'], 2]);
   world.fails = false;
+  for (let at = 0; at < 70; at += 1) await second();
+  t.deepEqual([renewed, codes()], [[1], []]);
+});
+
+test('Rekeying gives no other lane a new key while one does not answer by its own', async (t) => {
+  const { renewed, world, codes, second } = bed([31 * DAY_MS, 32 * DAY_MS, 33 * DAY_MS]);
+  while (renewed.length === 0) await second();
+  world.up.delete('west/0#0');
+  for (let at = 0; at < 120; at += 1) await second();
+  t.deepEqual([renewed, codes()], [[0], ['IST_KEY_KEPT', 'IST_KEY_KEPT']]);
+  world.up.add('west/0#0');
   for (let at = 0; at < 20; at += 1) await second();
-  t.deepEqual(renewed, [1]);
+  t.deepEqual([renewed, codes()], [[0, 1, 2], []]);
 });
 
 test('Rekeying waits for somebody who stands in, says so after a while, and does not wait where it is forced', async (t) => {

@@ -21,7 +21,7 @@ export interface RotationSeen {
   readonly now: number;
   /** In [0, 1). */
   readonly random: number;
-  /** Others would hear of a new key. */
+  /** The kernel would take a new key, and others would hear of it. */
   readonly isTold: boolean;
   readonly lanes: readonly LaneSeen[];
   /** How often traffic has been looked at, and the lanes that carried some at the last look. */
@@ -88,7 +88,7 @@ export function turn(rotation: Rotation, seen: RotationSeen): Rotation {
 }
 
 /** Nobody knows of it; it is tried again. */
-export function backOff({ now, random }: Pick<RotationSeen, 'now' | 'random'>): Rotation {
+function backOff({ now, random }: Pick<RotationSeen, 'now' | 'random'>): Rotation {
   return { phase: 'idle', until: now + PAUSE_MS + random * BACK_OFF_MS };
 }
 

@@ -9,6 +9,7 @@ import { healthText } from '#topology';
 import type { DevicePlan, Fleet, Host, TunnelPlan } from '#topology';
 import type { Membership } from './fleet.ts';
 import type { Prober } from './prober.ts';
+import type { Traffic } from './traffic.ts';
 
 /** What the last pass started from, and what it planned. */
 export interface Known {
@@ -33,14 +34,14 @@ export const NOTHING_KNOWN: Known = {
 /** What is seen of packets and probes. */
 export interface Seen {
   readonly prober: Pick<Prober, 'reports' | 'standing' | 'relief' | 'ignored'>;
-  /** Clusters that packets flow to or from by this gateway. */
-  readonly carries: ReadonlySet<string>;
+  /** What packets flow to or from by this gateway. */
+  readonly traffic: Pick<Traffic, 'carries' | 'looks'>;
 }
 
 /** As JSON readers expect it: sorted lists for sets, wall-clock times for a monotonic clock's milliseconds. */
 export function stateOf(
   { membership, fleet, host, drains, tunnels }: Known,
-  { prober, carries }: Seen,
+  { prober, traffic }: Seen,
   now: Clock,
 ): object {
   const wall = (at: number): Date => new Date(now.wall.getTime() - (now.monotonic - at));
@@ -61,7 +62,8 @@ export function stateOf(
       return { id, device, up: state === 'up', state, since: wall(since), rttMs, lost: misses };
     }),
     rests: { gateway: drains.gateways.some((name) => name === host?.node), clusters: drains.clusters },
-    carries: [...carries].toSorted(),
+    carries: [...traffic.carries].toSorted(),
+    looks: traffic.looks,
     relief: [...prober.relief()].toSorted((a, b) => a - b),
     ignored: Object.fromEntries(prober.ignored()),
     paths: paths.map((path) => ({ ...pathText(path, now), ...ways.get(path.id) })),

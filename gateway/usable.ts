@@ -16,6 +16,8 @@ export interface Standing {
   readonly draining: boolean;
   /** Its gateway gets no answers through this one: own nodes leave it, and packets that are here have no better way. */
   readonly blocked: boolean;
+  /** Only its far kernel answers: its daemon hears of nothing. */
+  readonly stopped: boolean;
 }
 
 /**

@@ -142,6 +142,11 @@ export class Paths implements Disposable {
     return this.#detector.isSound(path);
   }
 
+  /** Its far kernel answered last, in its daemon's place. */
+  isStopped(path: string): boolean {
+    return this.#detector.path(path)?.refusals !== undefined;
+  }
+
   /** Its far kernel has answered in its daemon's place for long. */
   isHung(path: string): boolean {
     const { refusals } = this.#detector.path(path) ?? {};

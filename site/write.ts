@@ -17,7 +17,8 @@ export async function writeClusterset(directory: string, value: ClustersetFile):
 
 /** Writes `drains.yaml`. */
 export async function writeDrains(directory: string, value: Drains): Promise<void> {
-  await writeWhole(join(directory, DRAINS_FILE), renderDrains(value));
+  // No gateway writes this one again.
+  await writeWhole(join(directory, DRAINS_FILE), renderDrains(value), { flush: true });
 }
 
 /** Writes `clusters/<id>.yaml`. Ask {@link isSameCluster} first: gateways of two versions must not write against each other. */
@@ -35,16 +36,16 @@ function clusterPath(directory: string, id: ClusterId): string {
 }
 
 /**
- * A reader sees the old file or the new one. Nothing waits for the disk: after a power cut gateways write again what
- * is not there. The name begins with a dot, so no reader takes it for a cluster.
+ * A reader sees the old file or the new one. Without `flush` nothing waits for the disk: after a power cut gateways write
+ * again what is not there. The name begins with a dot, so no reader takes it for a cluster.
  */
-async function writeWhole(path: string, text: string): Promise<void> {
+async function writeWhole(path: string, text: string, { flush = false } = {}): Promise<void> {
   // In containers every daemon is process 1, and the cluster's gateways may share the directory.
   const draft = join(dirname(path), `.${basename(path)}.${hostname()}.${process.pid}`);
   try {
-    await writeFile(draft, text, { mode: 0o644 }).catch(async () => {
+    await writeFile(draft, text, { mode: 0o644, flush }).catch(async () => {
       await mkdir(dirname(path), { recursive: true });
-      await writeFile(draft, text, { mode: 0o644 });
+      await writeFile(draft, text, { mode: 0o644, flush });
     });
     await rename(draft, path);
   } catch (cause) {

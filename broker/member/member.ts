@@ -151,8 +151,9 @@ class RunningMember implements Member {
   async publishGateway(gateway: GatewayView): Promise<void> {
     const { ordinal } = gateway;
     if (this.#said !== undefined && this.#said.ordinal !== ordinal) await this.withdraw();
-    await this.#publisher.say({ ...slotOf(ordinal), payload: this.#payload(gateway) });
+    // First: whoever says it again in the meantime has to say this.
     this.#said = gateway;
+    await this.#publisher.say({ ...slotOf(ordinal), payload: this.#payload(gateway) });
   }
 
   async withdraw(): Promise<void> {

@@ -92,7 +92,12 @@ export const CONDITIONS = {
   IST_KEY_KEPT: {
     title: 'Key is not renewed',
     severity: 'info',
-    text: 'Lane {lane} keeps a key that is due for renewal: nothing else leads to {clusters} meanwhile',
+    text: 'Lane {lane} keeps a key that is due for renewal: nothing stands in for it on the way to {clusters}',
+  },
+  IST_KEY_UNWRITTEN: {
+    title: 'Key cannot be written',
+    severity: 'warning',
+    text: 'No lane gets a new key: {reason}',
   },
   IST_LINK_ADDRESS: {
     title: 'Node lacks a link address',

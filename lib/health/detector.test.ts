@@ -388,6 +388,32 @@ test('Detector keeps the pace of 32 busy neighbours among a thousand', (t) => {
   t.true(ms <= 350, `${ms} ms`);
 });
 
+test('Detector keeps the pace of a busy neighbour beside a thousand busy paths that give way, and asks these by turns', (t) => {
+  let isDead = false;
+  const network = lossy(({ path }) => isDead && (path === FIRST || path === 'workers/0#7'));
+  const workers = paths(500, { isTunnel: false, yields: true }, 'workers');
+  const simulation = new Simulation({ paths: [...paths(2), ...workers], network }).run(5000);
+  simulation.traffic('west', 'workers').run(5000);
+  const start = simulation.now;
+  const sequence = (id: string): number => simulation.here.detector.path(id)?.sequence ?? 0;
+  const before = new Map(workers.map(({ id }) => [id, sequence(id)]));
+  simulation.run(1000);
+  const asked = workers.map(({ id }) => sequence(id) - (before.get(id) ?? 0));
+  t.true(
+    Math.min(...asked) >= 1 && Math.max(...asked) <= 3,
+    `${Math.min(...asked)} to ${Math.max(...asked)} a second`,
+  );
+  t.true(mostInASecond(simulation.here.asked) <= 2000);
+  t.deepEqual(texts(simulation.here.changes, start), []);
+  isDead = true;
+  const dead = simulation.now;
+  simulation.run(5000);
+  const ms = when(simulation.here.changes, FIRST, 'down', dead);
+  t.true(ms <= 350, `${ms} ms`);
+  const late = when(simulation.here.changes, 'workers/0#7', 'down', dead);
+  t.true(late <= 4000, `one that gives way after ${late} ms`);
+});
+
 test('Detector keeps the last ten changes of each path', (t) => {
   const { simulation } = faulty((packet, sinceMs) => isFirst(packet) && Math.floor(sinceMs / 1000) % 2 === 0);
   simulation.run(30_000);

@@ -197,9 +197,9 @@ export class Detector {
   }
 
   #look(watched: Watched, now: number): void {
-    this.#update(watched, expired(watched.path, this.#moment(watched, now)), now);
-    const { mtu } = watched;
-    if (mtu?.probe !== undefined) this.#resize(watched, unconfirmed(mtu, watched.path.answered, now), now);
+    const moment = this.#moment(watched, now);
+    this.#update(watched, expired(watched.path, moment), now);
+    this.#resize(watched, watched.mtu && unconfirmed(watched.mtu, watched.path.answered, moment), now);
     if (watched.dueAt <= now) this.#queues.push(watched, watchedPace(watched, now).urgency);
   }
 
@@ -267,9 +267,9 @@ export class Detector {
     }
   }
 
-  #resize(watched: Watched, mtu: Mtu, now: number): void {
+  #resize(watched: Watched, mtu: Mtu | undefined, now: number): void {
     const { mtu: before } = watched;
-    if (before === undefined || mtu === before) return;
+    if (before === undefined || mtu === undefined || mtu === before) return;
     watched.mtu = mtu;
     if (isSizing(mtu)) this.#press(watched, now);
     if (mtu.size !== before.size || isFound(before, mtu))

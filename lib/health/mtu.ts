@@ -1,6 +1,9 @@
 // The largest packet that a path carries, found by asking with packets of that size (DPLPMTUD, RFC 8899).
 // This module is pure.
 
+import { deadline } from './lateness.ts';
+import type { Lateness } from './lateness.ts';
+
 /**
  *               answered                ceiling answered, or nothing left between
  *      base ──────────────▶ searching ───────────────────────────────────▶ complete
@@ -39,6 +42,7 @@ export interface MtuProbe {
   readonly size: number;
   /** Of the small ask that left with it. */
   readonly sequence: number;
+  readonly at: number;
   readonly overdueAt: number;
 }
 
@@ -78,7 +82,7 @@ export function probed(mtu: Mtu, { sequence, at, overdueAt, checkMs }: Companion
   if (mtu.probe !== undefined || !isDue(mtu, at, checkMs)) return mtu;
   const next = isRaising(mtu, at) ? raising(mtu) : mtu;
   const size = next.phase === 'searching' ? (candidate(next) ?? next.low) : next.size;
-  return { ...next, probe: { size, sequence, overdueAt } };
+  return { ...next, probe: { size, sequence, at, overdueAt } };
 }
 
 /** After the answer to a probe. One to a probe that is not out changes nothing. */
@@ -90,9 +94,13 @@ export function confirmed(mtu: Mtu, answer: { sequence: number; size: number }, 
 }
 
 /** After the time of a probe has run out; `answered` is the highest sequence of a small ask that was answered. */
-export function unconfirmed(mtu: Mtu, answered: number, now: number): Mtu {
+export function unconfirmed(
+  mtu: Mtu,
+  answered: number,
+  { now, late }: { readonly now: number; readonly late: Lateness },
+): Mtu {
   const { probe, ...rest } = mtu;
-  if (probe === undefined || probe.overdueAt > now) return mtu;
+  if (probe === undefined || deadline(late, probe) > now) return mtu;
   if (answered < probe.sequence) return rest;
   const tries = mtu.tries + 1;
   if (tries < MAX_PROBES) return { ...rest, tries };

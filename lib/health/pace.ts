@@ -67,6 +67,11 @@ function paceBack({ state, since }: Path, { now, paths }: Surroundings): number 
   return now - since < RECENT_MS ? DOWN_MS : idleMs(paths);
 }
 
+/** The pace of a path that gives way: where more is due than may be asked, it waits like what is idle. */
+export function yielding({ ms }: Pace): Pace {
+  return { ms, urgency: 3 };
+}
+
 function paceUp(path: Path, { paths, hasTraffic, isDoubtful, isSizing }: Surroundings): Pace {
   const urgency: Urgency = hasTraffic ? 1 : 2;
   if (isDoubted(path)) return { ms: DOUBT_MS, urgency: hasTraffic ? 0 : 2 };

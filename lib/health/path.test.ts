@@ -412,7 +412,7 @@ test('a size search ends with the largest size that arrives, whatever that is', 
           mtu =
             size <= limit
               ? confirmed(mtu, { sequence: probes, size }, now + 1)
-              : unconfirmed(mtu, probes, now + 75);
+              : unconfirmed(mtu, probes, { now: now + 75, late: ON_TIME });
           probes += 1;
         }
         // Slowly: all sizes there are, one by one.
@@ -426,6 +426,15 @@ test('a size search ends with the largest size that arrives, whatever that is', 
     ),
     { seed: 8, numRuns: 200 },
   );
+});
+
+test('unconfirmed() gives a probe its time again whose time ended while nobody looked', (t) => {
+  const mtu = probed(newMtu(1420, 1420), { sequence: 1, at: 0, overdueAt: 75, checkMs: 500 });
+  const late = { from: 50, until: 300 };
+  t.is(unconfirmed(mtu, 1, { now: 300, late }), mtu);
+  t.is(unconfirmed(mtu, 1, { now: 374, late }), mtu);
+  t.is(unconfirmed(mtu, 1, { now: 375, late }).tries, 1);
+  t.is(unconfirmed(mtu, 1, { now: 75, late: ON_TIME }).tries, 1);
 });
 
 test('describeChange() says path, state and reason in one line', (t) => {

@@ -5,10 +5,11 @@ import { firstDeadline } from './asks.ts';
 import type { Budget } from './budget.ts';
 import type { StateChange, MtuChange } from './change.ts';
 import { CROWDED_MS, kickDelayMs } from './kick.ts';
+import { deadline } from './lateness.ts';
 import type { Lateness } from './lateness.ts';
 import { isSizing, newMtu } from './mtu.ts';
 import type { Mtu } from './mtu.ts';
-import { paceOf } from './pace.ts';
+import { paceOf, yielding } from './pace.ts';
 import type { Pace } from './pace.ts';
 import { hearsOf, isDoubted, newPath } from './path.ts';
 import type { Path } from './path.ts';
@@ -32,6 +33,8 @@ export interface PathSpec {
   readonly size?: number;
   /** It is a tunnel that can be made anew while it is silent. */
   readonly isTunnel?: boolean;
+  /** It gives way: where more is due than may be asked, all that is urgent elsewhere is asked first. */
+  readonly yields?: boolean;
 }
 
 /** Paths to one neighbour. */
@@ -107,10 +110,12 @@ export function* siblings({ spec, group }: Watched): Generator<Path> {
   for (const { spec: other, path } of group.members) if (other.id !== spec.id) yield path;
 }
 
-export function watchedPace({ path, group, mtu }: Watched, now: number): Pace {
+export function watchedPace({ spec, path, group, mtu }: Watched, now: number): Pace {
   const isSized = mtu !== undefined && isSizing(mtu);
   const { all, hasTraffic, doubted } = group;
-  return paceOf(path, { now, paths: all.size, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized });
+  const around = { now, paths: all.size, hasTraffic, isDoubtful: doubted > 0, isSizing: isSized };
+  const pace = paceOf(path, around);
+  return spec.yields === true ? yielding(pace) : pace;
 }
 
 /** Whether its tunnel is made anew now. If so, the time for the next one is set; where too many were, it is looked at again soon. */
@@ -132,7 +137,7 @@ function isSilent({ spec, path }: Watched): boolean {
 export function nextLook(watched: Watched, late: Lateness): number {
   const { path, mtu, dueAt, kickAt, waitsAs } = watched;
   const due = waitsAs === undefined ? dueAt : Infinity;
-  const sizeAt = mtu?.probe?.overdueAt ?? Infinity;
+  const sizeAt = mtu?.probe === undefined ? Infinity : deadline(late, mtu.probe);
   return Math.min(due, firstDeadline(path.asks, late), sizeAt, isSilent(watched) ? kickAt : Infinity);
 }
 
