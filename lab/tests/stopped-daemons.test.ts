@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, startClusterset, startDaemons, stopDaemons } from '#lab';
+import { CommandError } from '#lib/linux';
 import test from 'ava';
 import { missedPairs, until } from './settled.ts';
 
@@ -8,10 +9,17 @@ import { missedPairs, until } from './settled.ts';
 const name = `z${process.pid % 100_000}`;
 let lab: Lab;
 
-const one = { gateways: 1, workers: 1, podsPerWorker: 1, podsPerGateway: 0, hostProcesses: 0 } as const;
+const one = {
+  gateways: 1,
+  workers: 1,
+  podsPerWorker: 1,
+  podsPerGateway: 0,
+  hostProcesses: 0,
+  lanes: 2,
+} as const;
 
 test.before(async () => {
-  lab = await Lab.up({ sites: { east: { ...one, lanes: 2 }, west: one } }, { name });
+  lab = await Lab.up({ sites: { east: one, west: one } }, { name });
   await startClusterset(lab);
   await until(() => missedPairs(lab));
 });
@@ -28,6 +36,25 @@ test('A site whose daemons are stopped for long goes on carrying packets, and is
   }
   const state = await lab.place('east/gw-0').exec(['clusterctl', 'show', 'tunnels', '-o', 'json']);
   t.false(state.includes('"down"'), state);
+  // It would go on sending by the old keys.
+  const rotated = lab.place('east/gw-0').exec(['clusterctl', 'rotate-keys'], { timeoutMs: 90_000 });
+  const refused = await t.throwsAsync(rotated, { instanceOf: CommandError });
+  t.is(refused.exitCode, 3);
+  t.regex(refused.stderr, /nothing stands in for its lanes on the way to west/);
   await startDaemons(lab, 'west');
   await until(() => missedPairs(lab));
+  // It asks stopped daemons once a second.
+  await until(() =>
+    failure(() => lab.place('east/gw-0').exec(['clusterctl', 'rotate-keys'], { timeoutMs: 90_000 })),
+  );
+  t.deepEqual(await missedPairs(lab), [], 'by new keys');
 });
+
+async function failure(work: () => Promise<unknown>): Promise<string[]> {
+  try {
+    await work();
+    return [];
+  } catch (error) {
+    return [String(error)];
+  }
+}
