@@ -144,6 +144,22 @@ test('Detector has a path with 30 % loss out within 2 s, in 19 of 20 cases', (t)
   }
 });
 
+test('Detector has a path with 30 % loss out as soon where the others were dead a moment ago', (t) => {
+  let out = 0;
+  const all = seeds(100);
+  for (const seed of all) {
+    const isLost = (packet: Packet, sinceMs: number): boolean => {
+      if (!isFirst(packet)) return sinceMs < 8000;
+      return sinceMs > 11_000 && packet.to === 'there' && packet.chance < 0.3;
+    };
+    const { simulation, start } = faulty(isLost, { seed, isKnocking: true, specs: paths(1), settleMs: 3000 });
+    simulation.run(13_000);
+    if (when(simulation.here.changes, FIRST, 'down', start) <= 13_000) out += 1;
+  }
+  t.log(`${out} of ${all.length}`);
+  t.true(out >= 0.9 * all.length, `${out} of ${all.length}`);
+});
+
 test('Detector judges a dead path as soon whose last losses its far kernel had answered', (t) => {
   for (const seed of seeds(40)) {
     const isLost = (packet: Packet, sinceMs: number): boolean =>

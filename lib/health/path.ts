@@ -11,7 +11,16 @@ import { patienceMs, sampled } from './rtt.ts';
 import type { Rtt } from './rtt.ts';
 import { nextState } from './state.ts';
 import type { PathEvent, PathState } from './state.ts';
-import { TALLY_SIZE, drifted, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
+import {
+  TALLY_SIZE,
+  driftedDown,
+  driftedUp,
+  judge,
+  lostAfter,
+  lostCount,
+  newTally,
+  tallied,
+} from './tally.ts';
 import type { Tally } from './tally.ts';
 
 /** Whether a speaker's own asks are answered, as it says in each ask and answer. */
@@ -51,7 +60,7 @@ export interface Path {
   /** Asks after that one that count as lost: unanswered in a row. */
   readonly misses: number;
   readonly tally: Tally;
-  /** Share of asks lost in the long run, 0 to 1. */
+  /** Share of asks that others overtook, 0 to 1 in the long run: one that is silent for a while does not lose some. */
   readonly lossRate: number;
   readonly rtt?: Rtt;
   /** What the far end says of its own asks. */
@@ -134,13 +143,14 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
   const last = Math.max(path.answered, sequence);
   const { refusals: _, ...rest } = path;
   const farHears = believed(hears, moment);
+  const misses = lostAfter(tally, last);
   const heard: Path = {
     ...rest,
     asks: path.asks.filter((other) => other !== ask),
     answered: last,
-    misses: lostAfter(tally, last),
+    misses,
     tally,
-    lossRate: drifted(path.lossRate, false),
+    lossRate: driftedDown(overtaken(path, misses)),
     farHears,
     ...(wasAsleep(late, ask.at) ? {} : { rtt: sampled(path.rtt, now - ask.at) }),
   };
@@ -154,10 +164,16 @@ export function answered(path: Path, { sequence, hears }: Answer, moment: Moment
  */
 export function refused(path: Path, moment: Moment): Path {
   const { since, count } = path.refusals ?? { since: moment.now, count: 0 };
-  const answers: Partial<Path> = { answered: path.sequence, misses: 0, farHears: 'unknown' };
+  const lossRate = overtaken(path, 0);
+  const answers: Partial<Path> = { answered: path.sequence, misses: 0, lossRate, farHears: 'unknown' };
   const next: Path = { ...path, ...answers, refusals: { since, count: count + 1 } };
   const asks = isStopped(next) ? path.asks.map((ask) => ({ ...ask, isJudged: true })) : path.asks;
   return proven({ ...next, asks }, 'refusal', moment);
+}
+
+/** The long run, once all but `misses` of those that were missing are known to be lost on a way that works. */
+function overtaken({ state, lossRate, misses: before }: Path, misses: number): number {
+  return state === 'down' ? lossRate : driftedUp(lossRate, Math.max(0, before - misses));
 }
 
 /** After an ask of the far end has arrived, which says whether its own asks are answered. */
@@ -171,12 +187,11 @@ export function heard(path: Path, hears: Hears, moment: Moment): Path {
 export function expired(path: Path, moment: Moment): Path {
   const lost = overdue(path.asks, moment.now, moment.late);
   if (lost.length === 0) return path;
-  let { tally, lossRate } = path;
-  for (const { sequence } of lost) {
-    tally = judge(tally, sequence, true);
-    lossRate = drifted(lossRate, true);
-  }
-  const misses = path.misses + lost.filter(({ sequence }) => sequence > path.answered).length;
+  let { tally } = path;
+  for (const { sequence } of lost) tally = judge(tally, sequence, true);
+  const missed = lost.filter(({ sequence }) => sequence > path.answered).length;
+  const misses = path.misses + missed;
+  const lossRate = driftedUp(path.lossRate, lost.length - missed);
   const asks = path.asks.map((ask) => (lost.includes(ask) ? { ...ask, isJudged: true } : ask));
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);

@@ -20,7 +20,7 @@ export interface PathReport {
   readonly misses: number;
   /** Lost of the last `of` asks, at most 32. */
   readonly loss: { readonly lost: number; readonly of: number };
-  /** Share of asks lost in the long run, 0 to 1. */
+  /** Share of asks lost in the long run, 0 to 1: of one that is down, all. */
   readonly lossRate: number;
   /** Smoothed. Absent: no answer yet. */
   readonly rttMs?: number;
@@ -46,7 +46,7 @@ export function reportOf({ spec, path, mtu, history }: Watched): PathReport {
     since,
     misses,
     loss: { lost: lostCount(tally), of: tallied(tally) },
-    lossRate,
+    lossRate: state === 'down' ? 1 : lossRate,
     ...(rtt === undefined ? {} : { rttMs: rtt.smoothMs, jitterMs: rtt.variationMs }),
     ...(mtu === undefined ? {} : { mtu: mtu.size }),
     isSizing: mtu !== undefined && mtu.phase !== 'complete',

@@ -50,9 +50,14 @@ export function tallied({ after, newest }: Tally): number {
 /** What one ask weighs in the long run: the last 64, three seconds of traffic, weigh most of it. */
 const GAIN = 1 / 64;
 
-/** The share of asks that is lost in the long run, after one more. */
-export function drifted(rate: number, isLost: boolean): number {
-  return rate + GAIN * ((isLost ? 1 : 0) - rate);
+/** The share of asks that is lost in the long run, after one more that was answered. */
+export function driftedDown(rate: number): number {
+  return rate * (1 - GAIN);
+}
+
+/** The same after so many more that were lost. */
+export function driftedUp(rate: number, lost: number): number {
+  return 1 - (1 - rate) * (1 - GAIN) ** lost;
 }
 
 function bitsOf(word: number): number {
