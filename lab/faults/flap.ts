@@ -15,22 +15,28 @@ export interface Flapping extends Fault {
   readonly done: Promise<void>;
 }
 
-/** Begins broken; whole when it ends. */
+/** Begins broken; whole when it ends. What it has dropped are the packets of all turns that are over. */
 export function flap(begin: () => Promise<Fault>, { everyMs = 1000, forMs }: FlapOptions): Flapping {
   const stop = new AbortController();
-  const done = turns(begin, { everyMs, forMs, signal: stop.signal });
+  let dropped = 0;
+  const over = (packets: number): void => void (dropped += packets);
+  const done = turns(begin, { everyMs, forMs, signal: stop.signal, over });
   done.catch(() => {});
-  const fault = faultOf(`flapping each ${everyMs} ms for ${forMs} ms`, async () => {
+  const end = async (): Promise<void> => {
     stop.abort();
     await done;
-  });
+  };
+  const fault = faultOf(`flapping each ${everyMs} ms for ${forMs} ms`, end, async () => dropped);
   return { ...fault, done };
 }
 
-async function turns(
-  begin: () => Promise<Fault>,
-  { everyMs, forMs, signal }: Required<FlapOptions> & { readonly signal: AbortSignal },
-): Promise<void> {
+interface Turns extends Required<FlapOptions> {
+  readonly signal: AbortSignal;
+  /** Called with what each turn dropped. */
+  readonly over: (packets: number) => void;
+}
+
+async function turns(begin: () => Promise<Fault>, { everyMs, forMs, signal, over }: Turns): Promise<void> {
   const started = performance.now();
   const until = async (ms: number): Promise<void> => {
     await sleep(Math.max(0, started + ms - performance.now()), undefined, { signal }).catch(() => {});
@@ -38,6 +44,7 @@ async function turns(
   for (let at = 0; at < forMs && !signal.aborted; at += everyMs) {
     await using fault = await begin();
     await until(at + everyMs / 2);
+    over((await fault.dropped?.()) ?? 0);
     await fault.undo();
     await until(at + everyMs);
   }

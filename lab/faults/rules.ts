@@ -60,6 +60,12 @@ export function forwardTable(name: string): string {
   return table('inet', name, 'forward', ['counter drop']);
 }
 
+/** Packets that the rules of a listed table have counted. */
+export function packetsCounted(listing: string): number {
+  const counts = [...listing.matchAll(/\bcounter packets (\d+)/g)];
+  return counts.reduce((sum, [, packets]) => sum + Number(packets), 0);
+}
+
 function table(family: 'inet' | 'bridge', name: string, hook: string, lines: readonly string[]): string {
   return `create table ${family} ${name}
 table ${family} ${name} {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { CommandError } from '#lib/linux';
 import type { Lab } from '../lab.ts';
 import { faultOf, type Fault } from './fault.ts';
-import { FAULT_TABLE } from './rules.ts';
+import { FAULT_TABLE, packetsCounted } from './rules.ts';
 
 export interface TableFault {
   readonly what: string;
@@ -24,7 +24,11 @@ export async function tableFault(lab: Lab, { what, place, family, rules }: Table
     const isThere = cause instanceof CommandError && cause.stderr.includes('File exists');
     throw isThere ? new Error(`Cannot break "${what}": it is broken already`, { cause }) : cause;
   }
-  return faultOf(what, async () => {
-    await run({ argv: ['nft', 'delete', 'table', family, table] });
-  });
+  const nft = (verb: 'list' | 'delete'): Promise<string> =>
+    run({ argv: ['nft', verb, 'table', family, table] });
+  return faultOf(
+    what,
+    async () => void (await nft('delete')),
+    async () => packetsCounted(await nft('list')),
+  );
 }
