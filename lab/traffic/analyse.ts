@@ -41,13 +41,22 @@ export interface ConnectionCount {
 
 export interface Analysis {
   readonly flows: readonly (FlowCount & { readonly id: string })[];
+  /** Those that stood when the window began, with the longest part of it in which each gave nothing back. */
+  readonly connections: readonly { readonly id: string; readonly silenceMs: number }[];
   readonly udp: FlowCount;
   readonly tcp: ConnectionCount;
 }
 
 export function analyse(trace: Trace, window: Window): Analysis {
   const flows = trace.flows.map((flow) => ({ id: flow.id, ...countFlow(flow, window) }));
-  return { flows, udp: addUp(flows), tcp: countConnections(trace.connections, window) };
+  const standing = trace.connections.filter(({ ended }) => ended === undefined || ended.at >= window.from);
+  const connections = standing.map(({ id, echoed }) => ({ id, silenceMs: longestGap(echoed, window) }));
+  const tcp = {
+    opened: standing.length,
+    lost: standing.filter((connection) => isLost(connection, window)).length,
+    silenceMs: Math.max(0, ...connections.map(({ silenceMs }) => silenceMs)),
+  };
+  return { flows, connections, udp: addUp(flows), tcp };
 }
 
 function isWithin(at: number | undefined, { from, to }: Window): boolean {
@@ -102,16 +111,6 @@ function addUp(flows: readonly FlowCount[]): FlowCount {
     reordered: sum(({ reordered }) => reordered),
     silenceMs: most(({ silenceMs }) => silenceMs),
     pauseMs: most(({ pauseMs }) => pauseMs),
-  };
-}
-
-function countConnections(connections: readonly ConnectionTrace[], window: Window): ConnectionCount {
-  const standing = connections.filter(({ ended }) => ended === undefined || ended.at >= window.from);
-  const silences = standing.map(({ echoed }) => longestGap(echoed, window));
-  return {
-    opened: standing.length,
-    lost: standing.filter((connection) => isLost(connection, window)).length,
-    silenceMs: Math.max(0, ...silences),
   };
 }
 

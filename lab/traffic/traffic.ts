@@ -23,6 +23,16 @@ export interface TrafficOptions {
   readonly write?: number;
 }
 
+/** What is sent where nothing else is said. */
+export const STEADY = {
+  flows: 8,
+  rate: 1000,
+  datagram: 64,
+  connections: 20,
+  writeMs: 40,
+  write: 64,
+} as const satisfies TrafficOptions;
+
 export interface StopOptions {
   /** For datagrams. @default 500 */
   readonly graceMs?: number;
@@ -86,7 +96,7 @@ function firstPods(lab: Lab): readonly [string, string] {
 }
 
 function loadTo(lab: Lab, pod: string, options: TrafficOptions): Load {
-  const { flows = 8, rate = 1000, datagram = 64, connections = 20, writeMs = 40, write = 64 } = options;
+  const { flows, rate, datagram, connections, writeMs, write } = { ...STEADY, ...options };
   const to = both(lab.pod(pod).end.addresses);
   return { to, flows, rate, datagram, connections: Math.ceil(connections / 2), writeMs, write };
 }
