@@ -3,6 +3,7 @@
 import { killDaemon, restartDaemon, upgradeDaemon, withoutBroker } from '../faults/daemons.ts';
 import { together } from '../faults/fault.ts';
 import type { Lab } from '../lab.ts';
+import { countReturn } from './figures.ts';
 import { changeLanes, drainGateway, removeGateway, rotateKeys } from './planned.ts';
 import { always, LOCAL, type FailoverRow, type Limits } from './row.ts';
 
@@ -14,13 +15,13 @@ export const daemonKilled: FailoverRow = {
   what: 'a gateway daemon and a route agent',
   variants: (
     [
-      ['kill', killDaemon],
-      ['restart', restartDaemon],
-      ['upgrade', upgradeDaemon],
+      ['kill', 'kill -9, started again after 8 s', killDaemon],
+      ['restart', 'restart', restartDaemon],
+      ['upgrade', 'restart by a program of another version', upgradeDaemon],
     ] as const
-  ).map(([name, work]) => ({
+  ).map(([name, what, work]) => ({
     id: `daemon-killed/${name}`,
-    what: name === 'kill' ? 'kill -9, started again after 8 s' : name,
+    what,
     afterMs: 4000,
     limits: NOTHING_LOST,
     arm: always((lab) => together(name, ...GATEWAY_AND_AGENT.map((place) => () => work(lab, place)))),
@@ -59,7 +60,9 @@ export const planned: FailoverRow = {
     what,
     forMs: 10_000,
     afterMs: 10_000,
-    limits: NOTHING_LOST,
+    limits: { ...NOTHING_LOST, missing: 0 },
+    least: { left: 1 },
     arm: always(begin),
+    observe: countReturn,
   })),
 };

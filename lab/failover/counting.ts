@@ -10,7 +10,7 @@ const SETTLED_MS = 1500;
 
 export interface Counted {
   readonly run: Run;
-  /** `stillLost: 3`: what is more than it may be. */
+  /** `stillLost: 3`: what is more than it may be, or less than it has to be. */
   readonly found: readonly string[];
 }
 
@@ -35,9 +35,10 @@ export async function countFault(lab: Lab, variant: Variant, { mostMs }: CountOp
  * connection gave nothing back by then.
  */
 function counting(variant: Variant): NonNullable<Variant['observe']> {
-  return async (lab): Promise<Observer> => {
-    const inner = await variant.observe?.(lab);
+  return async (lab, armed): Promise<Observer> => {
+    const inner = await variant.observe?.(lab, armed);
     return {
+      ...inner,
       figures: async (run) => {
         const { mended } = run.moments;
         const { udp, tcp } = analyse(run.trace, { from: mended - SETTLED_MS, to: mended });
@@ -62,9 +63,11 @@ function countsOf({ limits }: Variant): [name: string, most: number][] {
   ];
 }
 
-function exceeded(variant: Variant, { figures, ...run }: Run): string[] {
-  const all: Readonly<Record<string, number>> = { ...run, ...figures };
-  return countsOf(variant).flatMap(([name, most]) =>
-    (all[name] ?? Infinity) <= most ? [] : [`${name}: ${all[name]}`],
-  );
+function exceeded(variant: Variant, { figures, ...run }: Omit<Run, 'without'>): string[] {
+  const all: Readonly<Record<string, number | undefined>> = { ...run, ...figures };
+  const least = Object.entries(variant.least ?? {});
+  return [
+    ...countsOf(variant).map(([name, most]) => [name, (all[name] ?? Infinity) <= most] as const),
+    ...least.map(([name, few]) => [name, (all[name] ?? -Infinity) >= few] as const),
+  ].flatMap(([name, isKept]) => (isKept ? [] : [`${name}: ${all[name]}`]));
 }

@@ -2,9 +2,11 @@ import test from 'ava';
 import type { Run } from './measure.ts';
 import { failoverPage } from './page.ts';
 import { pool } from './pool.ts';
+import type { Target } from './row.ts';
 import { chooseRows } from './run.ts';
+import { unsound } from './sound.ts';
 import { renderRows, summarizeRow, summarizeVariant, type VariantResult } from './summary.ts';
-import { groupIn, memberOf, missing, mostSwitches, switchesIn } from './switches.ts';
+import { fittedAt, groupIn, memberOf, missing, mostSwitches, resized, switchesIn } from './switches.ts';
 import { verdictsIn } from './verdicts.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
@@ -30,29 +32,75 @@ test('memberOf() tells tunnels from gateways', (t) => {
   );
 });
 
+/** A line each millisecond, from the first on. */
+function told(...lines: readonly string[]): { at: number; line: string }[] {
+  return lines.map((line, at) => ({ at, line }));
+}
+
+/** The tunnel with routes of an MTU of their own: 10,048 and 64 for each 16 bytes. */
+function sized(id: number, mtu: number): string {
+  return String(id + 10_048 + 4 * mtu);
+}
+
 test('switchesIn() says who left and who came, and nothing of what was there from the begin', (t) => {
   const less = GROUP.replace('/7400008', '');
-  t.deepEqual(switchesIn('east/gw-0', [GROUP, GROUP]), []);
+  t.deepEqual(switchesIn('east/gw-0', told(GROUP, GROUP)), []);
   t.deepEqual(
-    switchesIn('east/gw-0', ['id 7400000 dev ist00', GROUP, less, GROUP]).map(({ member, change }) => [
-      member,
-      change,
-    ]),
+    switchesIn('east/gw-0', told('id 7400000 dev ist00', GROUP, less, GROUP)).map(
+      ({ at, member, change }) => [at, member, change],
+    ),
     [
-      [{ tunnel: '10', ordinal: 1 }, 'left'],
-      [{ tunnel: '10', ordinal: 1 }, 'came'],
+      [2, { tunnel: '10', ordinal: 1 }, 'left'],
+      [3, { tunnel: '10', ordinal: 1 }, 'came'],
     ],
   );
-  t.is(switchesIn('east/gw-0', [GROUP, `Deleted ${GROUP}`]).length, 3);
+  t.is(switchesIn('east/gw-0', told(GROUP, `Deleted ${GROUP}`)).length, 3);
+});
+
+test('switchesIn() calls an exchange for the same way with another size what it is', (t) => {
+  const narrow = [7_400_000, 7_400_001, 7_400_008].reduce(
+    (line, id) => line.replace(String(id), sized(id, 1280)),
+    GROUP,
+  );
+  const switches = switchesIn('east/gw-0', told(GROUP, narrow, narrow.replace(/\/\d+ /, ' ')));
+  t.deepEqual(
+    switches.map(({ change }) => change),
+    ['resized', 'resized', 'resized', 'left'],
+  );
+  t.is(resized(switches), 3);
+  t.is(mostSwitches(switches), 1, 'and no change of membership');
+  t.is(missing(switches), 1);
+});
+
+test('fittedAt() says when the last group sends nothing any more that is too large for a way', (t) => {
+  const way = { ordinal: 0, carries: 1308 };
+  const [large, wide, small] = [7_400_000, sized(7_400_000, 1312), sized(7_400_000, 1296)];
+  const group = (...members: readonly (number | string)[]): string =>
+    `id 7401002 group ${members.join('/')} type resilient`;
+  const of = (...lines: readonly string[]): number => fittedAt(told(...lines), way);
+  t.is(of(group(large, 7_400_008), group(small, sized(7_400_008, 1296))), 1, 'smaller packets');
+  t.is(of(group(large, 7_400_008), group(7_400_008)), 1, 'no packets');
+  t.is(of(group(large), group(wide), group(small)), 2, 'small enough');
+  t.is(of(group(large), group(7_400_008), group(large), group(small)), 3, 'for good');
+  t.is(of(group(large), group(wide)), Infinity);
+  t.is(of(group(small)), Infinity, 'it knew before');
+  t.is(of(), Infinity);
+  t.is(
+    of(group(large), group(large).replace('7401002', '7601002'), group(small)),
+    Infinity,
+    'one family only',
+  );
 });
 
 test('mostSwitches() counts the changes of one member in one group', (t) => {
   const less = GROUP.replace('/7400008', '');
   t.is(mostSwitches([]), 0);
-  t.is(mostSwitches(switchesIn('a', [GROUP, less, GROUP, less])), 3);
-  t.is(mostSwitches([...switchesIn('a', [GROUP, less]), ...switchesIn('b', [GROUP, less])]), 1);
-  t.is(missing(switchesIn('a', [GROUP, less])), 1, 'missing() counts those that did not come back');
-  t.is(missing(switchesIn('a', [GROUP, less, GROUP])), 0);
+  const of = (place: string, ...lines: readonly string[]): ReturnType<typeof switchesIn> =>
+    switchesIn(place, told(...lines));
+  t.is(mostSwitches(of('a', GROUP, less, GROUP, less)), 3);
+  t.is(mostSwitches([...of('a', GROUP, less), ...of('b', GROUP, less)]), 1);
+  t.is(missing(of('a', GROUP, less)), 1, 'missing() counts those that did not come back');
+  t.is(missing(of('a', GROUP, less, GROUP)), 0);
 });
 
 const good: Run = {
@@ -77,6 +125,7 @@ const control = {
   pauseMs: 12,
   cpu: 0.1,
 };
+const nothing = { control: null, runs: [] };
 const limits = { silenceMs: 500, tcpLost: 0 };
 const variant = { id: 'gateway-dead/local', what: 'east/gw-0', limits };
 
@@ -86,6 +135,10 @@ test('summarizeVariant() meets a target only if every run does', (t) => {
   t.false(of(good, { ...good, silenceMs: 501 }).met);
   t.false(of(good, { ...good, tcpLost: 1 }).met);
   t.false(of().met, 'nothing was measured');
+  t.false(
+    summarizeVariant({ ...variant, measured: { control, runs: [good], error: 'interrupted' } }).met,
+    'an attempt failed',
+  );
   const { silenceMs, lost, runs, leastHit } = of(good, { ...good, silenceMs: 450, lost: 60, hit: 3 }, good);
   t.deepEqual(silenceMs, { median: 300, p95: 450, worst: 450 });
   t.is(lost, 60, 'that of the worst run');
@@ -103,6 +156,28 @@ test('summarizeVariant() holds a limit for a figure that nobody gave to be misse
   t.false(of({ switches: Infinity }).met);
 });
 
+test('summarizeVariant() wants as much as a target says at least', (t) => {
+  const of = (least: Record<string, number>, run: Partial<Run> = {}): boolean =>
+    summarizeVariant({ ...variant, least, measured: { control, runs: [good, { ...good, ...run }] } }).met;
+  t.true(of({ hit: 8 }));
+  t.false(of({ hit: 1 }, { hit: 0 }));
+  t.false(of({ switches: 1 }, { figures: { switches: 1 } }), 'the other run knows of none');
+});
+
+test('unsound() tells of a generator that did not do what it was asked to', (t) => {
+  const flow = { received: 0, lost: 0, duplicated: 0, reordered: 0, silenceMs: 0, pauseMs: 0 };
+  const of = (sent: number, opened: number): string | undefined =>
+    unsound(
+      { flows: [], connections: [], udp: { ...flow, sent }, tcp: { opened, lost: 0, silenceMs: 0 } },
+      { rate: 1000, connections: 20 },
+      10_000,
+    );
+  t.is(of(20_000, 20), undefined);
+  t.is(of(19_600, 20), undefined);
+  t.is(of(19_500, 20), 'the generator sent only 97.5 % of what it should');
+  t.is(of(20_000, 19), 'only 19 of 20 connections were open when it began');
+});
+
 test('summarizeRow() is met if all of its variants are, and counts their runs together', (t) => {
   const row = { id: 'gateway-dead', what: 'dead' };
   const local = { ...variant, measured: { control, runs: [good, good] } };
@@ -116,7 +191,7 @@ test('summarizeRow() is met if all of its variants are, and counts their runs to
   t.deepEqual(both.silenceMs, { median: 300, p95: 400, worst: 400 });
   const part = summarizeRow(row, [
     local,
-    { ...variant, measured: { error: 'this version has no such command' } },
+    { ...variant, measured: { ...nothing, error: 'this version has no such command' } },
   ]);
   t.false(part.met);
   t.is(part.runs, 2);
@@ -129,13 +204,20 @@ test('renderRows() prints a line a variant', (t) => {
   const table = renderRows([
     summarizeRow(row, [
       { ...variant, id: 'path-dead/loss', limits: { lossMs: 2000 }, measured: { control, runs: [run] } },
-      { ...variant, id: 'path-dead/both', measured: { error: 'Cannot go on\nat all' } },
+      { ...variant, id: 'path-dead/both', measured: { ...nothing, error: 'Cannot go on\nat all' } },
+      {
+        ...variant,
+        id: 'path-dead/drop',
+        least: { hit: 1 },
+        measured: { control, runs: [run], error: 'No' },
+      },
     ]),
   ]);
   t.deepEqual(table.split('\n'), [
     'fault           runs  silence ms       TCP ms           lost  dup  reord  TCP lost  also                       target',
-    'path-dead/loss  1     300 / 300 / 300  600 / 600 / 600  40    0    2      0         lossMs 1901 / 1901 / 1901  lossMs ≤ 2000                 met',
-    'path-dead/both  0     –                –                –     –    –      –         –                          silenceMs ≤ 500, tcpLost ≤ 0  not measured: Cannot go on',
+    'path-dead/loss  1     300 / 300 / 300  600 / 600 / 600  40    0    2      0         lossMs 1901 / 1901 / 1901  lossMs ≤ 2000                          met',
+    'path-dead/both  0     –                –                –     –    –      –         –                          silenceMs ≤ 500, tcpLost ≤ 0           not measured: Cannot go on',
+    'path-dead/drop  1     300 / 300 / 300  600 / 600 / 600  40    0    2      0         lossMs 1901 / 1901 / 1901  silenceMs ≤ 500, tcpLost ≤ 0, hit ≥ 1  missed: then failed: No',
   ]);
 });
 
@@ -176,19 +258,49 @@ test('pool() takes the runs of several documents together', (t) => {
     return JSON.parse(JSON.stringify({ machine, rows: [summarizeRow(row, results)], references: [] }));
   };
   const never = { ...good, silenceMs: Infinity };
-  const { rows } = pool([
-    document({ control, runs: [good] }, { error: 'no' }),
-    document({ control, runs: [good, never] }, { control, runs: [good] }),
-  ]);
+  const today = (): Target => ({ limits });
+  const { rows } = pool(
+    [
+      document({ control, runs: [good] }, { ...nothing, error: 'no' }),
+      document({ control: { ...control, lost: 3 }, runs: [good, never] }, { control, runs: [good] }),
+    ],
+    today,
+  );
   t.deepEqual(rows, [
     summarizeRow(row, [
-      { ...variant, measured: { control, runs: [good, good, never] } },
-      { ...variant, id: 'gateway-dead/remote', measured: { control, runs: [good] } },
+      { ...variant, measured: { control: { ...control, lost: 3 }, runs: [good, good, never] } },
+      { ...variant, id: 'gateway-dead/remote', measured: { control, runs: [good], error: 'no' } },
     ]),
   ]);
-  t.throws(() => pool([]), { message: /there are no figures/ });
+  t.false(rows[0]?.variants[1]?.met, 'an attempt failed');
+  t.throws(() => pool([], today), { message: /there are no figures/ });
   const elsewhere = { machine: { ...machine, cpus: 64 }, rows: [], references: [] };
-  t.throws(() => pool([document(), elsewhere]), { message: /different machines/ });
+  t.throws(() => pool([document(), elsewhere], today), { message: /different machines/ });
+});
+
+test('pool() judges old runs by the targets of today, as far as they have figures for them', (t) => {
+  const row = { id: 'gateway-dead', what: 'dead' };
+  const document = (limits: Target['limits'], ...runs: readonly Run[]): unknown => {
+    const result = { ...variant, limits, measured: { control, runs } };
+    return JSON.parse(JSON.stringify({ machine, rows: [summarizeRow(row, [result])], references: [] }));
+  };
+  const old = document({ silenceMs: 500 }, good, good);
+  const of = (target: Target, ...documents: readonly unknown[]) =>
+    pool(documents, () => target).rows[0]?.variants[0];
+  t.true(of({ limits: { silenceMs: 300 } }, old)?.met);
+  t.false(of({ limits: { silenceMs: 299 } }, old)?.met);
+  t.false(of({ limits: {}, least: { hit: 9 } }, old)?.met);
+  const target = { limits: { mtuMs: 3000 }, least: { left: 1 } };
+  t.like(of(target, old), { met: true, judged: { mtuMs: 0, left: 0 } });
+  const with900 = document(target.limits, { ...good, figures: { mtuMs: 900 } });
+  t.like(of(target, old, with900), {
+    met: true,
+    runs: 3,
+    judged: { mtuMs: 1, left: 0 },
+    figures: { mtuMs: { median: 900, p95: 900, worst: 900, runs: 1 } },
+  });
+  t.false(of(target, old, document(target.limits, good))?.met, 'this document wanted it');
+  t.like(pool([old], () => undefined).rows[0]?.variants[0], { limits: { silenceMs: 500 }, met: true });
 });
 
 test('failoverPage() holds a row a variant, and what others need for the same', (t) => {
@@ -203,13 +315,25 @@ test('failoverPage() holds a row a variant, and what others need for the same', 
     rows: [
       summarizeRow(row, [
         { ...variant, measured: { control, runs: [{ ...good, figures: { newMs: Infinity } }] } },
-        { ...variant, id: 'gateway-dead/remote', measured: { error: 'no' } },
+        { ...variant, id: 'gateway-dead/remote', measured: { ...nothing, error: 'no' } },
+        {
+          ...variant,
+          id: 'gateway-dead/both',
+          measured: { control: { ...control, lost: 2 }, runs: [good], error: 'no|more' },
+        },
       ]),
     ],
     references: [summarizeRow({ id: 'static', what: 'by hand' }, [still])],
   };
-  const page = failoverPage(pool([JSON.parse(JSON.stringify(result))]));
+  const page = failoverPage(
+    pool([JSON.parse(JSON.stringify(result))], () => ({ limits, least: { hit: 1 } })),
+  );
   t.regex(page, /\| `gateway-dead\/local` .* 300 \/ 300 \/ 300 .* newMs never \/ never \/ never .* met \|/);
-  t.regex(page, /\| `gateway-dead\/remote` .* not measured \|/);
+  t.regex(page, /\| `gateway-dead\/local` .* tcpLost ≤ 0, hit ≥ 1 \| met \|/);
+  t.regex(page, /\| `gateway-dead\/remote` .* not measured: no \|/);
+  t.regex(
+    page,
+    /\| `gateway-dead\/both` .* 40 \/ 0 \/ 2 \(control 2 \/ 0 \/ 0\) .* missed: then failed: no\/more \|/,
+  );
   t.regex(page, /\| `gateway-dead\/local` \| 300 \| more than 27: it never recovers \| 57 to 66 \|/);
 });

@@ -1,16 +1,21 @@
 // Figures of their own that some rows need besides silence and loss.
 
+import os from 'node:os';
+import { WIREGUARD_OVERHEAD } from '#lib/constants';
 import type { Lab } from '../lab.ts';
 import type { Trace } from '../traffic/trace.ts';
-import { ReachWatch, SwitchWatch, type Attempt } from './observers.ts';
-import { missing, mostSwitches, type Switch } from './switches.ts';
-import type { Moments, Observer } from './row.ts';
+import { isRefused, ReachWatch, SwitchWatch, type Attempt } from './observers.ts';
+import { fittedAt, missing, mostSwitches, resized, type Switch } from './switches.ts';
+import type { Armed, Moments, Observer } from './row.ts';
 
-/** `switches`: of all tunnels, the most changes that one has been through. */
+/** `switches`: of all tunnels, the most changes that one has been through; `resized`: ways exchanged for the same with another size. */
 export async function countSwitches(lab: Lab): Promise<Observer> {
   const watch = await SwitchWatch.start(lab);
   return {
-    figures: async () => ({ switches: mostSwitches(await watch.end()) }),
+    figures: async () => {
+      const switches = await watch.end();
+      return { switches: mostSwitches(switches), resized: resized(switches) };
+    },
     [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
   };
 }
@@ -21,6 +26,50 @@ export async function countMissing(lab: Lab): Promise<Observer> {
   return {
     figures: async () => ({ missing: missing(await watch.end()) }),
     [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+  };
+}
+
+/** `left`: ways that left a group; `missing`, that are not back at the end; `backMs`: from the way back until the last of them is. */
+export async function countReturn(lab: Lab): Promise<Observer> {
+  const watch = await SwitchWatch.start(lab);
+  return {
+    isBack: () => missing(watch.switches()) === 0,
+    figures: async ({ moments }) => {
+      const switches = await watch.end();
+      const left = switches.filter(({ change }) => change === 'left').length;
+      const came = switches.flatMap(({ change, at }) => (change === 'came' ? [at] : []));
+      return {
+        left,
+        missing: missing(switches),
+        backMs: Math.max(moments.mended, ...came) - moments.mended,
+      };
+    },
+    [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * `mtuMs`: until neither gateway of the path sends packets over it any more that are too large for it, be it that it sends smaller ones
+ * or that it has left the path.
+ */
+export function timeMtu(above: number) {
+  return async (lab: Lab, { path = ['', ''] }: Armed): Promise<Observer> => {
+    const watch = await SwitchWatch.start(lab);
+    // Packets of IPv4 are what tunnels are carried by where both ends have it.
+    const carries = above - WIREGUARD_OVERHEAD[4];
+    const ends = [path, path.toReversed()] as const;
+    return {
+      figures: async ({ moments: { broken, mended } }) => {
+        await watch.end();
+        const fitted = ends.map(([near = '', far = '']) => {
+          const { ordinal = -1 } = lab.node(far).node;
+          const told = watch.said(near).filter(({ at }) => at < mended);
+          return fittedAt(told, { ordinal, carries });
+        });
+        return { mtuMs: Math.max(...fitted) - broken };
+      },
+      [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+    };
   };
 }
 
@@ -49,22 +98,53 @@ function lostByOthers({ flows }: Trace, { broken, end }: Moments): number {
   return others.reduce((sum, times) => sum + times.length, 0);
 }
 
-/** `ejections`: ways that left a group although they lead neither to nor from this node. */
+/** `ejections`: ways that left a group although they lead neither to nor from this node; `resized`: exchanged for another size. */
 export function countEjections(except?: string) {
   return async (lab: Lab): Promise<Observer> => {
     const watch = await SwitchWatch.start(lab);
     return {
-      figures: async () => ({
-        ejections: (await watch.end()).filter((each) => isFalse(lab, each, except)).length,
-      }),
+      figures: async () => {
+        const switches = await watch.end();
+        return {
+          ejections: switches.filter((each) => isFalse(lab, each, except)).length,
+          resized: resized(switches),
+        };
+      },
       [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
     };
   };
 }
 
+/** As {@link countEjections}; `busy`: of a hundred parts of all cores' time until the repair, those that somebody used. */
+export async function countStarved(lab: Lab): Promise<Observer> {
+  const ejections = await countEjections()(lab);
+  const before = coreTimes();
+  let after = before;
+  return {
+    mending: () => {
+      after = coreTimes();
+    },
+    figures: async (run) => {
+      const [idle, all] = [after.idle - before.idle, after.all - before.all];
+      return { ...(await ejections.figures(run)), busy: 100 * (1 - idle / all) };
+    },
+    [Symbol.asyncDispose]: () => ejections[Symbol.asyncDispose](),
+  };
+}
+
+/** Milliseconds of all cores together. */
+function coreTimes(): { readonly idle: number; readonly all: number } {
+  const times = os.cpus().map((core) => core.times);
+  const sum = (values: readonly number[]): number => values.reduce((total, each) => total + each, 0);
+  return {
+    idle: sum(times.map(({ idle }) => idle)),
+    all: sum(times.flatMap((each) => Object.values(each))),
+  };
+}
+
 /** There are two sites: a tunnel leads to the other one. */
 function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): boolean {
-  if (change === 'came' || place === except) return false;
+  if (change !== 'left' || place === except) return false;
   if (except === undefined) return true;
   const { ordinal } = lab.node(except).node;
   const isSameSite = place.split('/')[0] === except.split('/')[0];
@@ -73,32 +153,65 @@ function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): 
 }
 
 /**
- * `unreachableMs`: until a new connection is refused at once; `newMs` and `udpMs`: after the repair, until one is opened, and until the
- * last flow is back. Not from the pod that sends the traffic: over IPv4 a kernel says "unreachable" to one source once a second, and
- * datagrams would be told instead.
+ * From both of two sites, each figure that of the slowest: `unreachableMs`, until a new connection of IPv4 is refused, `unreachable6Ms`, one
+ * of IPv6; `keptWaiting`: attempts that nobody refused although an earlier one was; `newMs`: after the repair, until one is opened in both
+ * families; `udpMs`: until the last flow is back. Not from the pods that send the traffic: over IPv4 a kernel says "unreachable" to one
+ * source once a second, and datagrams would be told instead.
  */
 export async function timeReach(lab: Lab): Promise<Observer> {
-  const pods = lab.ends.filter(({ kind }) => kind === 'pod');
-  const from = pods.findLast(({ site }) => site === pods[0]?.site);
-  const to = pods.find(({ site }) => site !== pods[0]?.site);
-  const watch = new ReachWatch(lab, from?.name ?? '', to?.addresses.v4 ?? '');
+  const watches = ways(lab).map(({ family, from, address }) => {
+    return { family, watch: new ReachWatch(lab, from, address) };
+  });
   return {
+    mending: () => {
+      for (const { watch } of watches) watch.mending();
+    },
     figures: async ({ moments, trace }) => {
-      const attempts = await watch.end();
-      return { ...reachOf(attempts, moments), udpMs: backAfter(trace, moments) };
+      const seen = watches.map(async ({ family, watch }) => ({ family, attempts: await watch.end() }));
+      return { ...reachOf(await Promise.all(seen), moments), udpMs: backAfter(trace, moments) };
     },
     [Symbol.asyncDispose]: async () => {
-      await watch.end();
+      await Promise.all(watches.map(({ watch }) => watch.end()));
     },
   };
 }
 
-function reachOf(attempts: readonly Attempt[], { broken, mended }: Moments): Record<string, number> {
-  const refused = attempts.find(({ at, error }) => at > broken && at < mended && /UNREACH/.test(error ?? ''));
-  const opened = attempts.find(({ at, error }) => at > mended && error === undefined);
+interface Way {
+  readonly family: 'v4' | 'v6';
+  readonly from: string;
+  readonly address: string;
+}
+
+/** From a site's last pod to the other site's first, there and back. */
+function ways(lab: Lab): Way[] {
+  const pods = lab.ends.filter(({ kind }) => kind === 'pod');
+  const [here = [], there = []] = [...Map.groupBy(pods, ({ site }) => site).values()];
+  return [[here, there] as const, [there, here] as const].flatMap(([near, far]) =>
+    (['v4', 'v6'] as const).flatMap((family) => {
+      const address = far[0]?.addresses[family];
+      return address === undefined ? [] : [{ family, from: near.at(-1)?.name ?? '', address }];
+    }),
+  );
+}
+
+function reachOf(
+  all: readonly { readonly family: 'v4' | 'v6'; readonly attempts: readonly Attempt[] }[],
+  { broken, mended }: Moments,
+): Readonly<Record<string, number>> {
+  const seen = all.map(({ family, attempts }) => {
+    const during = attempts.filter(({ at }) => at > broken && at < mended);
+    const refusedAt = during.find(isRefused)?.at ?? Infinity;
+    const waited = during.filter((each) => each.begun > refusedAt && !isRefused(each)).length;
+    const opened = attempts.find(({ at, error }) => at > mended && error === undefined);
+    return { family, refusedAt, waited, openedAt: opened?.at ?? Infinity };
+  });
+  const refused = (wanted: 'v4' | 'v6'): number =>
+    Math.max(...seen.flatMap(({ family, refusedAt }) => (family === wanted ? [refusedAt] : [])));
   return {
-    unreachableMs: (refused?.at ?? Infinity) - broken,
-    newMs: (opened?.at ?? Infinity) - mended,
+    unreachableMs: refused('v4') - broken,
+    unreachable6Ms: refused('v6') - broken,
+    keptWaiting: seen.reduce((sum, { waited }) => sum + waited, 0),
+    newMs: Math.max(...seen.map(({ openedAt }) => openedAt)) - mended,
   };
 }
 

@@ -5,8 +5,8 @@ import { freeze, killNode } from '../faults/nodes.ts';
 import { cutWorkers, dropForwarded, forwardingOff } from '../faults/gray.ts';
 import { deleteDevice, killWireGuard } from '../faults/tunnels.ts';
 import { busyTunnels } from './busiest.ts';
-import { countEjections } from './figures.ts';
-import { always, HALF_A_SECOND, LOCAL, REMOTE, type FailoverRow } from './row.ts';
+import { countEjections, countStarved } from './figures.ts';
+import { always, HALF_A_SECOND, HITS, LOCAL, REMOTE, type FailoverRow } from './row.ts';
 
 export const gatewayDead: FailoverRow = {
   id: 'gateway-dead',
@@ -18,6 +18,7 @@ export const gatewayDead: FailoverRow = {
     id: `gateway-dead/${name}`,
     what: place,
     limits: HALF_A_SECOND,
+    least: HITS,
     arm: always((lab) => killNode(lab, place)),
   })),
 };
@@ -30,16 +31,18 @@ export const tunnelKilled: FailoverRow = {
       id: 'tunnel-killed/process',
       what: 'userspace WireGuard killed',
       limits: HALF_A_SECOND,
+      least: HITS,
       arm: always((lab) => killWireGuard(lab, LOCAL)),
     },
     {
       id: 'tunnel-killed/device',
       what: 'the busiest interface deleted by hand',
       limits: HALF_A_SECOND,
+      least: HITS,
       arm: async (lab) => {
         const [tunnel] = await busyTunnels(lab, 'east');
         if (tunnel === undefined) throw new Error('Cannot delete a tunnel: there is none');
-        return () => deleteDevice(lab, tunnel.place, tunnel.device);
+        return { begin: () => deleteDevice(lab, tunnel.place, tunnel.device) };
       },
     },
   ],
@@ -57,7 +60,8 @@ export const gray: FailoverRow = {
   ).map(([name, begin]) => ({
     id: `gray/${name}`,
     what: name,
-    limits: { silenceMs: 1500, tcpLost: 0 },
+    limits: { silenceMs: 1500, tcpSilenceMs: 3000, tcpLost: 0 },
+    least: HITS,
     arm: always((lab) => begin(lab, REMOTE)),
   })),
 };
@@ -72,6 +76,7 @@ export const suspended: FailoverRow = {
       forMs: 10_000,
       afterMs: 5000,
       limits: { ejections: 0, tcpLost: 0 },
+      least: HITS,
       arm: always((lab) => freeze(lab, REMOTE)),
       observe: countEjections(REMOTE),
     },
@@ -87,8 +92,9 @@ export const starved: FailoverRow = {
       what: 'ways that left groups',
       forMs: 60_000,
       limits: { ejections: 0, tcpLost: 0 },
+      least: { busy: 90 },
       arm: always((_, forMs) => starve(forMs)),
-      observe: countEjections(),
+      observe: countStarved,
     },
   ],
 };
@@ -103,6 +109,7 @@ export const handmade: FailoverRow = {
       what: LOCAL,
       bed: 'static',
       limits: HALF_A_SECOND,
+      least: HITS,
       arm: always((lab) => killNode(lab, LOCAL)),
     },
   ],

@@ -7,17 +7,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../lab.ts';
 import { askEnd } from '../ends.ts';
 import { now } from '../traffic/clock.ts';
-import { switchesIn, type Switch } from './switches.ts';
+import { switchesIn, type Said, type Switch } from './switches.ts';
 
 /** Each kernel's own account of the groups of its nexthops. */
 export class SwitchWatch implements AsyncDisposable {
-  readonly #said = new Map<string, string[]>();
-  readonly #children: ChildProcess[] = [];
+  readonly #told = new Map<string, Said[]>();
+  readonly #children = new Map<string, ChildProcess>();
 
   /** Sees what changes from the moment that this resolves. */
   static async start(lab: Lab): Promise<SwitchWatch> {
     const watch = new SwitchWatch();
-    await Promise.all(lab.nodes.map(({ place }) => watch.#watch(lab, place)));
+    try {
+      await Promise.all(lab.nodes.map(({ place }) => watch.#watch(lab, place)));
+    } catch (error) {
+      await watch[Symbol.asyncDispose]();
+      throw error;
+    }
     return watch;
   }
 
@@ -27,26 +32,40 @@ export class SwitchWatch implements AsyncDisposable {
     const child = spawn(program, [...prefix, 'ip', 'monitor', 'nexthop'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
-    this.#children.push(child);
-    const told: string[] = [];
-    createInterface({ input: child.stdout }).on('line', (line) => told.push(line));
+    this.#children.set(place, child);
+    const told: Said[] = [];
+    createInterface({ input: child.stdout }).on('line', (line) => told.push({ at: now(), line }));
     // It does not say when it has begun.
     await sleep(200);
     const held = (await node.exec(['ip', 'nexthop'])).split('\n');
+    const at = now();
     // What changed in between is in both, and no change of what is held.
-    this.#said.set(place, told);
-    told.unshift(...held);
+    this.#told.set(place, told);
+    told.unshift(...held.map((line) => ({ at, line })));
   }
 
+  /** What one kernel said until now. */
+  said(place: string): readonly Said[] {
+    return this.#told.get(place) ?? [];
+  }
+
+  /** Until now. */
+  switches(): Switch[] {
+    return [...this.#told].flatMap(([place, told]) => switchesIn(place, told));
+  }
+
+  /** @throws {Error} if a kernel was not listened to all the time: what it changed then, nobody knows */
   async end(): Promise<Switch[]> {
+    const [deaf] = [...this.#children].find(([, child]) => hasEnded(child)) ?? [];
     await this[Symbol.asyncDispose]();
-    return [...this.#said].flatMap(([place, lines]) => switchesIn(place, lines));
+    if (deaf !== undefined) throw new Error(`Cannot tell what changed in "${deaf}": "ip monitor" has ended`);
+    return this.switches();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
-      this.#children.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
+      [...this.#children.values()].map(async (child) => {
+        if (hasEnded(child)) return;
         const closed = once(child, 'close');
         child.kill('SIGKILL');
         await closed;
@@ -55,8 +74,13 @@ export class SwitchWatch implements AsyncDisposable {
   }
 }
 
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
 /** One attempt of a pod to open a connection. */
 export interface Attempt {
+  readonly begun: number;
   /** When it ended. */
   readonly at: number;
   /** `EHOSTUNREACH`, `timeout` …; absent: it was opened. */
@@ -64,12 +88,24 @@ export interface Attempt {
 }
 
 const EVERY_MS = 50;
-const PATIENCE_MS = 400;
+/** A kernel says "unreachable" to one source once a second: whoever asks more often is kept waiting by that alone. */
+const REFUSED_EVERY_MS = 2500;
+/**
+ * An answer that comes while the call that sent the SYN still holds its socket is put off until the next one, a second later: over IPv6
+ * that is how all of them come where a pod's own host answers (Linux 6.18), over IPv4 some.
+ */
+const PATIENCE_MS = 1500;
 
-/** A pod opens new connections at a steady pace, whatever becomes of the others. */
+export function isRefused({ error }: Pick<Attempt, 'error'>): boolean {
+  return /UNREACH/.test(error ?? '');
+}
+
+/** A pod opens new connections at a steady pace, whatever becomes of the others; once it is refused, as often as it can be told so. */
 export class ReachWatch {
   readonly #stop = new AbortController();
   readonly #attempts: Promise<Attempt[]>;
+  #isToldOff = false;
+  #isMended = false;
 
   constructor(lab: Lab, from: string, address: string) {
     this.#attempts = this.#run(lab.home.socket(from), address);
@@ -82,14 +118,28 @@ export class ReachWatch {
       const attempt = this.#attempt(socket, address);
       attempt.catch(() => {});
       attempts.push(attempt);
-      await sleep(EVERY_MS);
+      await this.#pause();
     }
     return (await Promise.all(attempts)).toSorted((a, b) => a.at - b.at);
   }
 
   async #attempt(socket: string, address: string): Promise<Attempt> {
+    const begun = now();
     const [result] = await askEnd(socket, [{ protocol: 'tcp', address, timeoutMs: PATIENCE_MS }], 1);
-    return { at: now(), error: result?.error };
+    const attempt = { begun, at: now(), error: result?.error };
+    this.#isToldOff ||= isRefused(attempt);
+    return attempt;
+  }
+
+  async #pause(): Promise<void> {
+    const until = now() + REFUSED_EVERY_MS;
+    do await sleep(EVERY_MS);
+    while (this.#isToldOff && !this.#isMended && !this.#stop.signal.aborted && now() < until);
+  }
+
+  /** What refuses it is about to be mended: from now on it asks at its first pace again. */
+  mending(): void {
+    this.#isMended = true;
   }
 
   async end(): Promise<Attempt[]> {

@@ -2,30 +2,38 @@
 // This module is pure.
 
 import type { Pool } from './pool.ts';
-import { figuresText, spreadText, targetText, type VariantSummary } from './summary.ts';
+import { figuresText, spreadText, targetText, verdictText, type VariantSummary } from './summary.ts';
 
 /** Submariner, one gateway host of two dead, five runs on a bed like this one: seconds. */
 const SUBMARINER_S = [17, 19.8] as const;
 
 /** @param last what stands in the last column in place of the verdict */
 function line(fault: string, variant: VariantSummary, last?: string): string {
-  const { id, runs, lost, duplicated, reordered, tcpLost } = variant;
-  const what = `${fault}: ${variant.what}`;
-  if (variant.error !== undefined)
-    return `| \`${id}\` | ${what} | 0 | – | – | – | – | – | ${targetText(variant)} | not measured |`;
+  const { id, runs, silenceMs, tcpSilenceMs } = variant;
+  const end = [targetText(variant), last ?? verdictText(variant).replaceAll('|', '/')];
+  const nothing = ['–', '–', '–', '–', '–'];
+  const measured = [
+    spreadText(silenceMs),
+    spreadText(tcpSilenceMs),
+    lossText(variant),
+    variant.tcpLost,
+    figuresText(variant),
+  ];
   const cells = [
     `\`${id}\``,
-    what,
+    `${fault}: ${variant.what}`,
     runs,
-    spreadText(variant.silenceMs),
-    spreadText(variant.tcpSilenceMs),
-    `${lost} / ${duplicated} / ${reordered}`,
-    tcpLost,
-    figuresText(variant),
-    targetText(variant),
-    last ?? (variant.met ? 'met' : 'missed'),
+    ...(runs === 0 ? nothing : measured),
+    ...end,
   ];
   return `| ${cells.join(' | ')} |`;
+}
+
+/** What is taken off for what the network loses by itself has to be known. */
+function lossText({ lost, duplicated, reordered, control }: VariantSummary): string {
+  const counts = `${lost} / ${duplicated} / ${reordered}`;
+  const own = control === null ? [] : [control.lost, control.duplicated, control.reordered];
+  return own.some((count) => count > 0) ? `${counts} (control ${own.join(' / ')})` : counts;
 }
 
 function ratios({ rows, references }: Pool): string {
@@ -57,10 +65,16 @@ What a fault costs. This page is made from the figures of \`npm run bench -- fai
 Between two sites with two gateways and two lanes each flow 1000 UDP datagrams a second in either direction, in eight flows of 125 a second (four of IPv4, four of IPv6),
 and 20 TCP connections, half of them opened by either side, write each 40 ms and get back what they wrote. Then one thing breaks. *Silence* is the longest time in which no datagram
 of some flow arrived that had not arrived before, of all 16 flows the longest; nothing is taken off, not the 8 ms between two datagrams either. TCP's silence is there and back, its
-retransmission included. Times are median / p95 / worst of all runs in milliseconds; losses are those of the worst run, less those of a run without a fault.
+retransmission included. *TCP lost* are connections that ended although nobody ended them, or that had not given back everything 25 s after the last write. Times are median / p95 / worst of
+all runs in milliseconds; losses are those of the worst run, less those of a run without a fault (the control, named where it lost anything).
 
-*Also*: \`lossMs\`, until the last datagram is lost; \`unreachableMs\`, until new connections fail at once; \`newMs\` and \`udpMs\`, after the repair, until new connections and datagrams arrive again;
-\`switches\`, how often the path left or joined a group; \`restLost\`, what was lost by flows that did not take the path when it first broke; \`ejections\`, paths that were left although nothing was wrong with them.
+*Also*: \`lossMs\`, until the last datagram is lost; \`mtuMs\`, until neither gateway sends packets over the path any more that are too large for it; \`unreachableMs\` and \`unreachable6Ms\`, until
+new connections of IPv4 and of IPv6 fail (those of IPv6 hear of it a second after they began: the kernel's answer comes while the call that sends the first packet still holds the socket, and is put off until
+the second), and \`newMs\` and \`udpMs\`, after the repair, until new connections and datagrams arrive again, all from both sites, the slowest; \`keptWaiting\`, connections that nobody refused after one was;
+\`switches\`, how often the path left or joined a group; \`restLost\`, what was lost by flows that did not take the path when it first broke; \`ejections\`, paths that were left
+although nothing was wrong with them; \`resized\`, paths that were kept, for packets of another size; \`left\` and \`missing\`, paths that left a group, and that were not back at the end, and \`backMs\`, when
+the last one was; \`busy\`, per cent of all cores' time that was used. *Target*: \`hit\`, flows and connections that noticed; a fault that nothing met measures nothing. \`suspended\` has no target for silence:
+a gateway that hangs while its kernel answers is left by its own workers after some 5 s. \`(mtuMs: of 3 runs)\`: the others are older than that figure, and are judged by the rest.
 
 | fault | what | runs | UDP silence | TCP silence | lost / duplicated / reordered | TCP lost | also | target | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

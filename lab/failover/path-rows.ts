@@ -6,8 +6,8 @@ import { blackHole, dropLarge, forbidUdp, isolate, lose, type UnderlayPath } fro
 import type { Fault } from '../faults/fault.ts';
 import type { Lab } from '../lab.ts';
 import { busiestPath } from './busiest.ts';
-import { countFlapping, timeLoss, timeReach } from './figures.ts';
-import { always, HALF_A_SECOND, LOCAL, type FailoverRow, type Limits, type Variant } from './row.ts';
+import { countFlapping, timeLoss, timeMtu, timeReach } from './figures.ts';
+import { always, HALF_A_SECOND, HITS, LOCAL, type FailoverRow, type Limits, type Variant } from './row.ts';
 
 /** On the path that carries the most when it happens. */
 function onPath(
@@ -18,10 +18,13 @@ function onPath(
 ): Variant {
   const arm: Variant['arm'] = async (lab, forMs) => {
     const path = await busiestPath(lab, 'east', 'west');
-    return () => broken(lab, path, forMs);
+    return { path, begin: () => broken(lab, path, forMs) };
   };
-  return { id, what, limits, arm };
+  return { id, what, limits, least: HITS, arm };
 }
+
+/** Out within two seconds, and twice as long for TCP. */
+const LOSSY: Limits = { lossMs: 2000, tcpSilenceMs: 4000, tcpLost: 0 };
 
 export const pathDead: FailoverRow = {
   id: 'path-dead',
@@ -32,7 +35,7 @@ export const pathDead: FailoverRow = {
       blackHole(lab, path, { direction: 'there' }),
     ),
     {
-      ...onPath('path-dead/loss', 'loses 30 % of packets', { lossMs: 2000, tcpLost: 0 }, (lab, path) =>
+      ...onPath('path-dead/loss', 'loses 30 % of packets', LOSSY, (lab, path) =>
         lose(lab, path, { percent: 30 }),
       ),
       observe: timeLoss,
@@ -46,14 +49,19 @@ export const pathDead: FailoverRow = {
   ],
 };
 
+/** No connection hangs, and what is sent is as small as it has to be, soon. */
+const FOLLOWED: Limits = { tcpSilenceMs: 3000, mtuMs: 3000, tcpLost: 0 };
+
 export const mtu: FailoverRow = {
   id: 'mtu',
   what: 'large packets silently dropped on the busiest path; TCP with full segments',
   variants: [1296, 1368].map((above) => ({
-    ...onPath(`mtu/${above}`, `above ${above} bytes`, { tcpSilenceMs: 3000, tcpLost: 0 }, (lab, path) =>
+    ...onPath(`mtu/${above}`, `above ${above} bytes`, FOLLOWED, (lab, path) =>
       dropLarge(lab, path, { above }),
     ),
     traffic: { write: 4000, writeMs: 50 },
+    spoilsBed: true,
+    observe: timeMtu(above),
   })),
 };
 
@@ -65,6 +73,7 @@ export const workerLink: FailoverRow = {
     what: bed,
     bed,
     limits: HALF_A_SECOND,
+    least: HITS,
     arm: always((lab) => cutWorkers(lab, LOCAL, ['east/worker-1'])),
   })),
 };
@@ -78,7 +87,8 @@ export const siteDead: FailoverRow = {
       what: 'west',
       forMs: 15_000,
       afterMs: 5000,
-      limits: { unreachableMs: 1000, newMs: 1000, udpMs: 1000 },
+      limits: { unreachableMs: 1000, unreachable6Ms: 2000, keptWaiting: 0, newMs: 1000, udpMs: 1000 },
+      least: HITS,
       arm: always((lab) => isolate(lab, 'west')),
       observe: timeReach,
     },
@@ -93,9 +103,10 @@ export const flapping: FailoverRow = {
       ...onPath(
         'flapping/path',
         'dead for half of each second',
-        { switches: 3, restLost: 0, tcpLost: 0 },
+        { silenceMs: 500, switches: 3, restLost: 0, tcpLost: 0 },
         async (lab, path, forMs) => flap(() => blackHole(lab, path), { forMs }),
       ),
+      least: { ...HITS, switches: 1 },
       forMs: 30_000,
       afterMs: 5000,
       observe: countFlapping,

@@ -1,6 +1,6 @@
 // `npm run bench -- failover`: every fault of the table, measured on beds that rows share as long as they are whole.
 
-import { Bed } from './bed.ts';
+import { Beds } from './beds.ts';
 import { measure } from './measure.ts';
 import type { FailoverRow, Variant } from './row.ts';
 import { ROWS } from './rows.ts';
@@ -65,38 +65,12 @@ export function chooseRows(only: string | undefined): readonly FailoverRow[] {
 /** One that fails does not keep the others from being measured, and leaves them no bed of which nobody knows how it is. */
 async function attempt(beds: Beds, variant: Variant, options: FailoverOptions): Promise<VariantResult> {
   const { runs = 3, signal, say } = options;
-  const { id, what, limits } = variant;
+  const { id, what, limits, least = {} } = variant;
   signal.throwIfAborted();
-  try {
-    const bed = await beds.get(variant.bed ?? 'direct');
-    return { id, what, limits, measured: await measure(bed, variant, { runs, signal, say }) };
-  } catch (error) {
-    signal.throwIfAborted();
+  const measured = await measure(beds, variant, { runs, signal, say });
+  if (measured.error !== undefined) {
+    say(`${id}: not measured${measured.runs.length === 0 ? '' : ' any more'}: ${measured.error}`);
     await beds.clear();
-    const text = error instanceof Error ? error.message : String(error);
-    say(`${id}: not measured: ${text}`);
-    return { id, what, limits, measured: { error: text } };
   }
-}
-
-/** One bed at a time: others would take their share of the machine. */
-class Beds implements AsyncDisposable {
-  #bed: Bed | undefined;
-
-  async get(kind: Bed['kind']): Promise<Bed> {
-    if (this.#bed?.kind === kind) return this.#bed;
-    await this.clear();
-    this.#bed = await Bed.build(kind);
-    return this.#bed;
-  }
-
-  async clear(): Promise<void> {
-    const bed = this.#bed;
-    this.#bed = undefined;
-    await bed?.[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.clear();
-  }
+  return { id, what, limits, least, measured };
 }

@@ -2,14 +2,19 @@
 // This module is pure.
 
 import { quantile } from '../bench/benchmark.ts';
-import type { Measured, Run } from './measure.ts';
-import type { Limits } from './row.ts';
+import type { Control, Measured, Run } from './measure.ts';
+import type { Limits, Target } from './row.ts';
 
 export interface Spread {
   readonly median: number;
   /** By nearest rank: with fewer than twenty runs, the worst. */
   readonly p95: number;
   readonly worst: number;
+}
+
+/** A figure of the row's own, and of how many runs it is, where some were taken before anybody asked for it. */
+export interface Figure extends Spread {
+  readonly runs?: number;
 }
 
 /** Counts are those of the worst run, less what the control lost. */
@@ -23,7 +28,7 @@ export interface Summary {
   readonly duplicated: number;
   readonly reordered: number;
   readonly tcpLost: number;
-  /** Every limit was kept in every run. */
+  /** Every target was met in every run, and no attempt failed. */
   readonly met: boolean;
   /** There and back, retransmission included. */
   readonly tcpSilenceMs: Spread | null;
@@ -32,14 +37,17 @@ export interface Summary {
 export interface VariantSummary extends Summary {
   readonly what: string;
   readonly limits: Limits;
+  readonly least: Limits;
+  /** Of targets that some runs are older than: how many runs are judged by each. */
+  readonly judged?: Readonly<Record<string, number>>;
   /** Figures of the row's own, run by run. */
-  readonly figures: Readonly<Record<string, Spread>>;
-  /** Flows that the fault hit, in the run where it hit the fewest of 16. */
+  readonly figures: Readonly<Record<string, Figure>>;
+  /** Flows and connections that the fault hit, in the run where it hit the fewest of 36. */
   readonly leastHit: number;
   /** What all else here is made of, so that runs of several days can be taken together. */
   readonly each: readonly Run[];
-  readonly control: Measured['control'] | null;
-  /** Why it could not be measured. */
+  readonly control: Control | null;
+  /** Why it could not be measured, or not as often as it should. */
   readonly error?: string;
 }
 
@@ -49,33 +57,49 @@ export interface RowSummary extends Summary {
   readonly variants: readonly VariantSummary[];
 }
 
-export interface VariantResult {
+export interface VariantResult extends Target {
   readonly id: string;
   readonly what: string;
-  readonly limits: Limits;
-  readonly measured: Measured | { readonly error: string };
+  readonly measured: Measured;
 }
 
-export function summarizeVariant({ id, what, limits, measured }: VariantResult): VariantSummary {
-  if ('error' in measured)
-    return {
-      ...summaryOf(id, [], false),
-      what,
-      limits,
-      figures: {},
-      leastHit: 0,
-      each: [],
-      control: null,
-      error: measured.error,
-    };
-  const { runs, control } = measured;
-  const met = runs.length > 0 && runs.every((run) => isWithin(run, limits));
-  const names = Object.keys(runs[0]?.figures ?? {});
-  const figures = Object.fromEntries(
-    names.map((name) => [name, spreadOf(runs.map((run) => run.figures[name] ?? Infinity))] as const),
-  );
-  const leastHit = Math.min(...runs.map(({ hit }) => hit));
-  return { ...summaryOf(id, runs, met), what, limits, figures, leastHit, each: runs, control };
+export function summarizeVariant(result: VariantResult): VariantSummary {
+  const { id, what, limits, least = {}, measured } = result;
+  const { runs, control, error } = measured;
+  const met = error === undefined && runs.length > 0 && runs.every((run) => isWithin(run, result));
+  const judged = judgedPartly(result);
+  return {
+    ...summaryOf(id, runs, met),
+    what,
+    limits,
+    least,
+    ...(Object.keys(judged).length === 0 ? {} : { judged }),
+    figures: figuresOf(runs),
+    leastHit: runs.length === 0 ? 0 : Math.min(...runs.map(({ hit }) => hit)),
+    each: runs,
+    control,
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function hasOf(runs: readonly Run[], name: string): readonly Run[] {
+  return runs.filter(({ without = [] }) => !without.includes(name));
+}
+
+function judgedPartly({ limits, least, measured: { runs } }: VariantResult): Record<string, number> {
+  const names = Object.keys({ ...limits, ...least });
+  const counts = names.map((name) => [name, hasOf(runs, name).length] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count < runs.length));
+}
+
+function figuresOf(runs: readonly Run[]): Record<string, Figure> {
+  const names = new Set(runs.flatMap(({ figures }) => Object.keys(figures)));
+  const figures = [...names].map((name): [string, Figure] => {
+    const having = hasOf(runs, name);
+    const spread = spreadOf(having.map((run) => run.figures[name] ?? Infinity));
+    return [name, having.length === runs.length ? spread : { ...spread, runs: having.length }];
+  });
+  return Object.fromEntries(figures);
 }
 
 /** A variant that could not be measured is a row that was not met. */
@@ -84,7 +108,7 @@ export function summarizeRow(
   results: readonly VariantResult[],
 ): RowSummary {
   const variants = results.map(summarizeVariant);
-  const runs = results.flatMap(({ measured }) => ('error' in measured ? [] : measured.runs));
+  const runs = results.flatMap(({ measured }) => measured.runs);
   const met = variants.length > 0 && variants.every((variant) => variant.met);
   const all = summaryOf(row.id, runs, met);
   return { ...all, runs: Math.max(0, ...variants.map((variant) => variant.runs)), what: row.what, variants };
@@ -109,10 +133,15 @@ function spreadOf(values: readonly number[]): Spread {
   return { median: quantile(values, 0.5), p95: quantile(values, 0.95), worst: quantile(values, 1) };
 }
 
-/** A limit that nobody measured is not kept. */
-export function isWithin({ figures, ...run }: Run, limits: Limits): boolean {
-  const all: Readonly<Record<string, number>> = { ...run, ...figures };
-  return Object.entries(limits).every(([name, most]) => (all[name] ?? Infinity) <= most);
+/** A target for what nobody measured is not met, unless the run is older than the target. */
+export function isWithin({ figures, without = [], ...run }: Run, { limits, least = {} }: Target): boolean {
+  const all: Readonly<Record<string, number | undefined>> = { ...run, ...figures };
+  const judged = (targets: Limits): [string, number][] =>
+    Object.entries(targets).filter(([name]) => !without.includes(name));
+  return (
+    judged(limits).every(([name, most]) => (all[name] ?? Infinity) <= most) &&
+    judged(least).every(([name, few]) => (all[name] ?? -Infinity) >= few)
+  );
 }
 
 const HEAD = [
@@ -139,9 +168,8 @@ export function renderRows(rows: readonly RowSummary[]): string {
 
 function cellsOf(variant: VariantSummary): readonly string[] {
   const { id, runs, silenceMs, tcpSilenceMs, lost, duplicated, reordered, tcpLost } = variant;
-  const target = targetText(variant);
-  if (variant.error !== undefined)
-    return [id, '0', '–', '–', '–', '–', '–', '–', '–', target, `not measured: ${firstLine(variant.error)}`];
+  const end = [targetText(variant), verdictText(variant)];
+  if (runs === 0) return [id, '0', '–', '–', '–', '–', '–', '–', '–', ...end];
   return [
     id,
     String(runs),
@@ -149,20 +177,31 @@ function cellsOf(variant: VariantSummary): readonly string[] {
     spreadText(tcpSilenceMs),
     ...[lost, duplicated, reordered, tcpLost].map(String),
     figuresText(variant),
-    target,
-    variant.met ? 'met' : 'missed',
+    ...end,
   ];
 }
 
-export function targetText({ limits }: VariantSummary): string {
-  return Object.entries(limits)
-    .map(([name, most]) => `${name} ≤ ${most}`)
-    .join(', ');
+export function targetText({ limits, least }: VariantSummary): string {
+  return [
+    ...Object.entries(limits).map(([name, most]) => `${name} ≤ ${most}`),
+    ...Object.entries(least).map(([name, few]) => `${name} ≥ ${few}`),
+  ].join(', ');
 }
 
 export function figuresText({ figures }: VariantSummary): string {
-  const all = Object.entries(figures).map(([name, spread]) => `${name} ${spreadText(spread)}`);
+  const all = Object.entries(figures).map(([name, spread]) => {
+    const text = `${name} ${spreadText(spread)}`;
+    return spread.runs === undefined ? text : `${text} (${spread.runs} runs)`;
+  });
   return all.join(', ') || '–';
+}
+
+/** `met`, or why not; with what not all runs were judged by. */
+export function verdictText({ met, runs, error, judged = {} }: VariantSummary): string {
+  const partly = Object.entries(judged).map(([name, count]) => `${name}: of ${count} runs`);
+  const of = partly.length === 0 ? '' : ` (${partly.join(', ')})`;
+  if (error === undefined) return `${met ? 'met' : 'missed'}${of}`;
+  return runs === 0 ? `not measured: ${firstLine(error)}` : `missed: then failed: ${firstLine(error)}${of}`;
 }
 
 /** Microseconds are noise. */

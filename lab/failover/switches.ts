@@ -2,6 +2,7 @@
 // This module is pure.
 
 import { NEXTHOP_BASE } from '#lib/constants';
+import { mtuOfNexthop } from '#topology';
 
 /** Identifiers of each family lie so far apart. */
 const FAMILY = 100_000;
@@ -15,12 +16,19 @@ const OWN_WAYS_BY_MTU = 52_000;
 /** A member of a group: a tunnel by the ordinal of its far end and its lane, or a gateway of the own cluster. */
 export type Member = { readonly tunnel: string; readonly ordinal: number } | { readonly gateway: number };
 
-/** One change of one group in one kernel. */
+/** What a kernel said of one nexthop, and when we heard it, in ms of the clock of traces. */
+export interface Said {
+  readonly at: number;
+  readonly line: string;
+}
+
+/** One change of one group in one kernel. `resized`: the same way for packets of another size, which is another object. */
 export interface Switch {
+  readonly at: number;
   readonly place: string;
   readonly family: number;
   readonly member: Member;
-  readonly change: 'left' | 'came';
+  readonly change: 'left' | 'came' | 'resized';
 }
 
 /** Of cluster groups alone, by the cluster's index; absent for an object that is none. */
@@ -37,21 +45,75 @@ export function groupIn(
 }
 
 /** How the membership of every group changed, from what each kernel held first to the last of what it told. */
-export function switchesIn(place: string, lines: readonly string[]): Switch[] {
-  const groups = new Map<number, readonly number[]>();
-  return lines.flatMap((line) => {
-    const group = groupIn(line);
-    if (group === undefined) return [];
-    const before = groups.get(group.id);
-    groups.set(group.id, group.members);
-    if (before === undefined) return [];
-    const family = Math.floor((group.id - NEXTHOP_BASE) / FAMILY);
-    const some = (change: Switch['change'], these: readonly number[], those: readonly number[]): Switch[] =>
-      these
-        .filter((id) => !those.includes(id))
-        .map((id) => ({ place, family, change, member: memberOf(id) }));
-    return [...some('left', before, group.members), ...some('came', group.members, before)];
+export function switchesIn(place: string, told: readonly Said[]): Switch[] {
+  return [...groupsIn(told)].flatMap(([id, states]) => {
+    const family = Math.floor((id - NEXTHOP_BASE) / FAMILY);
+    return states.flatMap(({ at, members }, turn) => {
+      const before = states[turn - 1]?.members;
+      if (before === undefined) return [];
+      return changesBetween(before, members).map((change) => ({ at, place, family, ...change }));
+    });
   });
+}
+
+interface GroupState {
+  readonly at: number;
+  readonly members: readonly number[];
+}
+
+/** What each group held, one state after the other. */
+function groupsIn(told: readonly Said[]): ReadonlyMap<number, readonly GroupState[]> {
+  const states = told.flatMap(({ at, line }) => {
+    const group = groupIn(line);
+    return group === undefined ? [] : [{ at, id: group.id, members: group.members }];
+  });
+  return Map.groupBy(states, ({ id }) => id);
+}
+
+/** By what the members lead to: an exchange for one that leads there too is no loss of a way. */
+function changesBetween(
+  before: readonly number[],
+  after: readonly number[],
+): Pick<Switch, 'member' | 'change'>[] {
+  const had = new Map(before.map((id) => [keyOf(memberOf(id)), id]));
+  const has = new Map(after.map((id) => [keyOf(memberOf(id)), id]));
+  const changed = (id: number, change: Switch['change']): Pick<Switch, 'member' | 'change'> => {
+    return { member: memberOf(id), change };
+  };
+  return [
+    ...[...had].flatMap(([key, id]) => (has.has(key) ? [] : [changed(id, 'left')])),
+    ...[...has].flatMap(([key, id]) => {
+      const former = had.get(key);
+      if (former === id) return [];
+      return [changed(id, former === undefined ? 'came' : 'resized')];
+    }),
+  ];
+}
+
+function keyOf(member: Member): string {
+  return 'gateway' in member ? `via ${member.gateway}` : member.tunnel;
+}
+
+/** Tunnels to one far gateway, and the largest packet that the way there carries. */
+export interface NarrowWay {
+  readonly ordinal: number;
+  readonly carries: number;
+}
+
+/**
+ * When the last of all groups had no such way left for packets that are too large for it: it was left, or is used for smaller ones. Infinity
+ * where one has it still, or where one never had it: of a kernel that knew the size before, nothing can be measured.
+ */
+export function fittedAt(told: readonly Said[], { ordinal, carries }: NarrowWay): number {
+  const isTooLarge = (id: number): boolean => {
+    const member = memberOf(id);
+    return 'tunnel' in member && member.ordinal === ordinal && (mtuOfNexthop(id) ?? Infinity) > carries;
+  };
+  const times = [...groupsIn(told).values()].map((states) => {
+    const large = states.map(({ members }) => members.some(isTooLarge));
+    return large[0] === true ? (states[large.lastIndexOf(true) + 1]?.at ?? Infinity) : Infinity;
+  });
+  return times.length === 0 ? Infinity : Math.max(...times);
 }
 
 /** What an identifier leads to. */
@@ -63,7 +125,7 @@ export function memberOf(id: number): Member {
   return { tunnel: `${slot >> 3}${slot & 7}`, ordinal: slot >> 3 };
 }
 
-/** Of all members of all groups, the most changes that one has been through. */
+/** Of all members of all groups, the most times that one has left or come. */
 export function mostSwitches(switches: readonly Switch[]): number {
   return Math.max(0, ...byMember(switches).map((each) => each.length));
 }
@@ -73,9 +135,13 @@ export function missing(switches: readonly Switch[]): number {
   return byMember(switches).filter((each) => each.at(-1)?.change === 'left').length;
 }
 
+/** Exchanges of a way for the same way with another size. */
+export function resized(switches: readonly Switch[]): number {
+  return switches.filter(({ change }) => change === 'resized').length;
+}
+
 function byMember(switches: readonly Switch[]): readonly (readonly Switch[])[] {
-  const members = Map.groupBy(switches, ({ place, family, member }) =>
-    [place, family, 'gateway' in member ? `via ${member.gateway}` : member.tunnel].join(' '),
-  );
+  const moved = switches.filter(({ change }) => change !== 'resized');
+  const members = Map.groupBy(moved, ({ place, family, member }) => [place, family, keyOf(member)].join(' '));
   return [...members.values()];
 }
