@@ -23,8 +23,10 @@ import {
   together,
   Traffic,
   tunnelDevices,
+  upgradeDaemon,
 } from '#lab';
 import type { Analysis, Fault } from '#lab';
+import { GATEWAY_HTTP_PORT } from '#lib/constants';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { missedPairs, until } from './settled.ts';
@@ -101,6 +103,13 @@ test.serial('blackHole() takes one path of one pair of gateways, both ways or on
   const dropped = await lab.place('east/router').exec(['nft', 'list', 'ruleset']);
   t.is(dropped.match(/saddr 198\.18\.1\.200 ip daddr 198\.18\.2\.200 counter packets [1-9]/g)?.length, 1);
   t.is(dropped.match(/saddr 198\.18\.2\.200 ip daddr 198\.18\.1\.201 counter packets [1-9]/g)?.length, 1);
+  const met = await together(
+    'nothing',
+    async () => there,
+    async () => back,
+  );
+  t.is(await met.dropped?.(), ((await there.dropped?.()) ?? 0) + ((await back.dropped?.()) ?? 0));
+  t.true(((await there.dropped?.()) ?? 0) > 0);
   await there.undo();
   await undo(t, back);
   t.throws(() => blackHole(lab, ['east/gw-0', 'east/gw-1']), { message: /no path between sites/ });
@@ -188,9 +197,15 @@ test.serial('flap() breaks and mends by turns, and ends whole', async (t) => {
   const fault = flap(begin, { everyMs: 100, forMs: 500 });
   await fault.done;
   t.is(begun, 5);
+  t.is(await fault.dropped?.(), 0, 'nobody sent anything');
+  const met = flap(begin, { everyMs: 2000, forMs: 2000 });
+  await settle(200);
+  t.deepEqual(await isReached('east/gw-0', 'west/gw-0'), NO);
+  await met.done;
+  t.true(((await met.dropped?.()) ?? 0) > 0);
   const cut = flap(begin, { everyMs: 1000, forMs: 60_000 });
   await undo(t, cut);
-  t.is(begun, 6);
+  t.is(begun, 7);
 });
 
 test.serial('together() undoes what it has begun when it cannot go on', async (t) => {
@@ -245,20 +260,49 @@ test.serial('Traffic loses nothing where nothing is broken, and tells what a cut
   t.is(broken.tcp.lost, 0);
 });
 
-test.serial('killWireGuard(), deleteDevice() and killDaemon() are mended by the product alone', async (t) => {
-  const one = { gateways: 1, workers: 1, podsPerWorker: 1, hostProcesses: 0 } as const;
-  await using joined = await Lab.up({ sites: { east: one, west: one } }, { name: `${name}p` });
-  await startClusterset(joined);
-  await until(() => missedPairs(joined));
-  t.deepEqual(await tunnelDevices(joined, 'east/gw-0'), ['ist00']);
-  await using killed = await killWireGuard(joined, 'east/gw-0');
-  await until(() => missedPairs(joined, { timeoutMs: 500 }));
-  await using deleted = await deleteDevice(joined, 'west/gw-0', 'ist00');
-  await until(() => missedPairs(joined, { timeoutMs: 500 }));
-  const daemon = await killDaemon(joined, 'east/gw-0');
-  t.deepEqual(await missedPairs(joined), [], 'without its daemon');
-  await daemon.undo();
-  t.is((await joined.processes({ role: 'gateway', site: 'east' })).length, 1);
-  t.deepEqual(await findFaults(joined), []);
-  t.truthy(killed.what + deleted.what);
-});
+/** Of the gateway daemon that runs on a node; nothing while none answers. */
+async function versionAt(joined: Lab, place: string): Promise<string> {
+  const script = `fetch('http://127.0.0.1:${GATEWAY_HTTP_PORT}/metrics').then(async (said) => console.log(await said.text()))`;
+  const said = await joined
+    .place(place)
+    .exec([process.execPath, '-e', script])
+    .catch(() => '');
+  return /isthmus_build_info\{.*\bversion="([^"]+)"/.exec(said)?.[1] ?? '';
+}
+
+/** The version that runs after an upgrade. */
+async function upgraded(joined: Lab, place: string): Promise<string> {
+  const before = await versionAt(joined, place);
+  await upgradeDaemon(joined, place);
+  let version = before;
+  await until(async () => {
+    version = await versionAt(joined, place);
+    return version === '' || version === before ? [`${place} is of version "${version}"`] : [];
+  });
+  return version;
+}
+
+test.serial(
+  'killWireGuard(), deleteDevice(), killDaemon() and upgradeDaemon() are mended by the product alone',
+  async (t) => {
+    const one = { gateways: 1, workers: 1, podsPerWorker: 1, hostProcesses: 0 } as const;
+    await using joined = await Lab.up({ sites: { east: one, west: one } }, { name: `${name}p` });
+    await startClusterset(joined);
+    await until(() => missedPairs(joined));
+    t.deepEqual(await tunnelDevices(joined, 'east/gw-0'), ['ist00']);
+    await using killed = await killWireGuard(joined, 'east/gw-0');
+    await until(() => missedPairs(joined, { timeoutMs: 500 }));
+    await using deleted = await deleteDevice(joined, 'west/gw-0', 'ist00');
+    await until(() => missedPairs(joined, { timeoutMs: 500 }));
+    const daemon = await killDaemon(joined, 'east/gw-0');
+    t.deepEqual(await missedPairs(joined), [], 'without its daemon');
+    await daemon.undo();
+    t.is((await joined.processes({ role: 'gateway', site: 'east' })).length, 1);
+    const first = await upgraded(joined, 'east/gw-0');
+    const second = await upgraded(joined, 'east/gw-0');
+    t.not(first, second, 'upgradeDaemon() starts another version each time');
+    t.deepEqual(await missedPairs(joined), [], 'of another version');
+    t.deepEqual(await findFaults(joined), []);
+    t.truthy(killed.what + deleted.what);
+  },
+);
