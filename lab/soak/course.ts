@@ -8,7 +8,7 @@ import { expectDaemons, saidBy } from '../product.ts';
 import { applyFault } from './apply.ts';
 import type { SoakFault } from './faults.ts';
 import { waitFor } from './patience.ts';
-import { expectReach, PATIENCE_MS } from './reach.ts';
+import { expectReach, PATIENCE_MS, STEP_PATIENCE_MS } from './reach.ts';
 import { clockText, reachText, stepText, type StepReport } from './report.ts';
 import { leastMs, rounds, type Round, type Step } from './script.ts';
 import type { SoakTopology } from './topology.ts';
@@ -21,6 +21,8 @@ export interface CourseOptions {
   readonly from: number;
   /** From the beginning to the end of the last round. */
   readonly forMs: number;
+  /** So many, however long they take. @default 1 */
+  readonly leastRounds?: number;
   /** When that was, by performance.now(). */
   readonly startedAt: number;
   readonly signal: AbortSignal;
@@ -58,9 +60,10 @@ export class Course implements AsyncDisposable {
 
   /** @throws {SoakError} at the first that does not hold */
   async run(topology: SoakTopology): Promise<void> {
-    const { seed, from, forMs } = this.#options;
+    const { seed, from, forMs, leastRounds = 1 } = this.#options;
     for (const round of rounds({ seed, topology }, from)) {
-      if (this.rounds > 0 && this.#elapsedMs() + leastMs(round) + RESERVE_MS > forMs) return;
+      const isLate = this.#elapsedMs() + leastMs(round) + RESERVE_MS > forMs;
+      if (isLate && this.rounds >= leastRounds) return;
       for (const step of round.steps) await this.#step(step, topology);
       await this.#whole(round);
       this.rounds += 1;
@@ -85,7 +88,8 @@ export class Course implements AsyncDisposable {
       await this.#act(step);
       await sleep(step.holdMs, undefined, { signal });
       const looked = performance.now();
-      const reach = await expectReach(this.#lab, { topology, faults: step.inForce }, { signal });
+      const expected = { topology, faults: step.inForce };
+      const reach = await expectReach(this.#lab, expected, { signal, patienceMs: STEP_PATIENCE_MS });
       const { id, action, fault, inForce } = step;
       const waitedMs = Math.round(performance.now() - looked);
       const report = { id, action, fault, inForce, atS: Math.round(atS), ...reach, waitedMs };

@@ -19,6 +19,8 @@ export interface SoakOptions {
   readonly seed: number;
   /** From the beginning to the end of the last round; the looks at the end come on top. */
   readonly forMs: number;
+  /** So many rounds, however long they take. @default 1 */
+  readonly leastRounds?: number;
   /** Number of the first round. @default 1 */
   readonly from?: number;
   readonly signal: AbortSignal;
