@@ -63,7 +63,7 @@ for (const variant of CHOSEN.map(chosen))
     const light = { ...variant, afterMs, traffic: { ...variant.traffic, ...LIGHT } };
     const mostMs = clock.variants.includes(variant) ? Infinity : MOST_MS;
     const { run, found } = await countFault(bed.lab, light, { mostMs });
-    t.log(`${run.lost} lost, ${run.hit} flows hit, ${JSON.stringify(run.figures)}`);
+    t.log(`${run.lost} lost, ${run.hit} flows and connections hit, ${JSON.stringify(run.figures)}`);
     t.deepEqual(found, []);
   });
 
