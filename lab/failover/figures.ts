@@ -154,7 +154,7 @@ function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): 
 
 /**
  * From both of two sites, each figure that of the slowest: `unreachableMs`, until a new connection of IPv4 is refused, `unreachable6Ms`, one
- * of IPv6; `keptWaiting`: attempts that nobody refused although an earlier one was; `newMs`: after the repair, until one is opened in both
+ * of IPv6; `keptWaiting` and `keptWaiting6`: attempts that nobody refused although an earlier one was; `newMs`: after the repair, until one is opened in both
  * families; `udpMs`: until the last flow is back. Not from the pods that send the traffic: over IPv4 a kernel says "unreachable" to one
  * source once a second, and datagrams would be told instead.
  */
@@ -207,10 +207,13 @@ function reachOf(
   });
   const refused = (wanted: 'v4' | 'v6'): number =>
     Math.max(...seen.flatMap(({ family, refusedAt }) => (family === wanted ? [refusedAt] : [])));
+  const waited = (wanted: 'v4' | 'v6'): number =>
+    seen.reduce((sum, each) => sum + (each.family === wanted ? each.waited : 0), 0);
   return {
     unreachableMs: refused('v4') - broken,
     unreachable6Ms: refused('v6') - broken,
-    keptWaiting: seen.reduce((sum, { waited }) => sum + waited, 0),
+    keptWaiting: waited('v4'),
+    keptWaiting6: waited('v6'),
     newMs: Math.max(...seen.map(({ openedAt }) => openedAt)) - mended,
   };
 }
