@@ -6,7 +6,16 @@ import type { Target } from './row.ts';
 import { chooseRows } from './run.ts';
 import { unsound } from './sound.ts';
 import { renderRows, summarizeRow, summarizeVariant, type VariantResult } from './summary.ts';
-import { fittedAt, groupIn, memberOf, missing, mostSwitches, resized, switchesIn } from './switches.ts';
+import {
+  emptiedAt,
+  fittedAt,
+  groupIn,
+  memberOf,
+  missing,
+  mostSwitches,
+  resized,
+  switchesIn,
+} from './switches.ts';
 import { verdictsIn } from './verdicts.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
@@ -90,6 +99,17 @@ test('fittedAt() says when the last group sends nothing any more that is too lar
     Infinity,
     'one family only',
   );
+});
+
+test('emptiedAt() says when the last group was empty, and that one still is not', (t) => {
+  const [four, six] = [GROUP, GROUP.replace('7401002', '7601002')];
+  const less = GROUP.replace('/7400008', '');
+  const of = (until: number, ...lines: readonly string[]): number => emptiedAt(told(...lines), until);
+  t.is(of(9, four, six, less, `Deleted ${less}`, `Deleted ${six}`), 4);
+  t.is(of(9, four, six, `Deleted ${four}`), Infinity, 'one family only');
+  t.is(of(9, four, `Deleted ${four}`, four), Infinity, 'it came back');
+  t.is(of(3, four, six, `Deleted ${four}`, `Deleted ${six}`), Infinity, 'only after the repair');
+  t.is(of(9), Infinity);
 });
 
 test('mostSwitches() counts the changes of one member in one group', (t) => {

@@ -5,7 +5,7 @@ import { WIREGUARD_OVERHEAD } from '#lib/constants';
 import type { Lab } from '../lab.ts';
 import type { Trace } from '../traffic/trace.ts';
 import { isRefused, ReachWatch, SwitchWatch, type Attempt } from './observers.ts';
-import { fittedAt, missing, mostSwitches, resized, type Switch } from './switches.ts';
+import { emptiedAt, fittedAt, missing, mostSwitches, resized, type Switch } from './switches.ts';
 import type { Armed, Moments, Observer } from './row.ts';
 
 /** `switches`: of all tunnels, the most changes that one has been through; `resized`: ways exchanged for the same with another size. */
@@ -153,26 +153,33 @@ function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): 
 }
 
 /**
- * From both of two sites, each figure that of the slowest: `unreachableMs`, until a new connection of IPv4 is refused, `unreachable6Ms`, one
- * of IPv6; `keptWaiting` and `keptWaiting6`: attempts that nobody refused although an earlier one was; `newMs`: after the repair, until one is opened in both
- * families; `udpMs`: until the last flow is back. Not from the pods that send the traffic: over IPv4 a kernel says "unreachable" to one
- * source once a second, and datagrams would be told instead.
+ * Of two sites, each figure that of the slowest: `unreachableMs`, until no kernel has a way to the other site any more; `refusedMs` and
+ * `refused6Ms`, until a new connection hears of it; after the repair `newMs`, until one is opened in both families, and `udpMs`, until the last
+ * flow is back. Not from the pods that send the traffic: over IPv4 a kernel says "unreachable" to one source once a second, and
+ * datagrams would be told instead.
  */
 export async function timeReach(lab: Lab): Promise<Observer> {
+  const groups = await SwitchWatch.start(lab);
   const watches = ways(lab).map(({ family, from, address }) => {
     return { family, watch: new ReachWatch(lab, from, address) };
   });
+  const end = async (): Promise<void> => {
+    await Promise.all(watches.map(({ watch }) => watch.end()));
+    await groups[Symbol.asyncDispose]();
+  };
   return {
-    mending: () => {
-      for (const { watch } of watches) watch.mending();
-    },
     figures: async ({ moments, trace }) => {
+      await groups.end();
+      const { broken, mended } = moments;
+      const emptied = lab.nodes.map(({ place }) => emptiedAt(groups.said(place), mended));
       const seen = watches.map(async ({ family, watch }) => ({ family, attempts: await watch.end() }));
-      return { ...reachOf(await Promise.all(seen), moments), udpMs: backAfter(trace, moments) };
+      return {
+        unreachableMs: Math.max(...emptied) - broken,
+        ...reachOf(await Promise.all(seen), moments),
+        udpMs: backAfter(trace, moments),
+      };
     },
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all(watches.map(({ watch }) => watch.end()));
-    },
+    [Symbol.asyncDispose]: end,
   };
 }
 
@@ -199,21 +206,15 @@ function reachOf(
   { broken, mended }: Moments,
 ): Readonly<Record<string, number>> {
   const seen = all.map(({ family, attempts }) => {
-    const during = attempts.filter(({ at }) => at > broken && at < mended);
-    const refusedAt = during.find(isRefused)?.at ?? Infinity;
-    const waited = during.filter((each) => each.begun > refusedAt && !isRefused(each)).length;
+    const refused = attempts.find((each) => each.at > broken && each.at < mended && isRefused(each));
     const opened = attempts.find(({ at, error }) => at > mended && error === undefined);
-    return { family, refusedAt, waited, openedAt: opened?.at ?? Infinity };
+    return { family, refusedAt: refused?.at ?? Infinity, openedAt: opened?.at ?? Infinity };
   });
   const refused = (wanted: 'v4' | 'v6'): number =>
     Math.max(...seen.flatMap(({ family, refusedAt }) => (family === wanted ? [refusedAt] : [])));
-  const waited = (wanted: 'v4' | 'v6'): number =>
-    seen.reduce((sum, each) => sum + (each.family === wanted ? each.waited : 0), 0);
   return {
-    unreachableMs: refused('v4') - broken,
-    unreachable6Ms: refused('v6') - broken,
-    keptWaiting: waited('v4'),
-    keptWaiting6: waited('v6'),
+    refusedMs: refused('v4') - broken,
+    refused6Ms: refused('v6') - broken,
     newMs: Math.max(...seen.map(({ openedAt }) => openedAt)) - mended,
   };
 }

@@ -80,7 +80,6 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 
 /** One attempt of a pod to open a connection. */
 export interface Attempt {
-  readonly begun: number;
   /** When it ended. */
   readonly at: number;
   /** `EHOSTUNREACH`, `timeout` …; absent: it was opened. */
@@ -88,8 +87,6 @@ export interface Attempt {
 }
 
 const EVERY_MS = 50;
-/** A kernel says "unreachable" to one source once a second: whoever asks more often is kept waiting by that alone. */
-const REFUSED_EVERY_MS = 2500;
 /**
  * An answer that comes while the call that sent the SYN still holds its socket is put off until the next one, a second later: over IPv6
  * that is how all of them come where a pod's own host answers (Linux 6.18), over IPv4 some.
@@ -100,12 +97,10 @@ export function isRefused({ error }: Pick<Attempt, 'error'>): boolean {
   return /UNREACH/.test(error ?? '');
 }
 
-/** A pod opens new connections at a steady pace, whatever becomes of the others; once it is refused, as often as it can be told so. */
+/** A pod opens new connections at a steady pace, whatever becomes of the others. */
 export class ReachWatch {
   readonly #stop = new AbortController();
   readonly #attempts: Promise<Attempt[]>;
-  #isToldOff = false;
-  #isMended = false;
 
   constructor(lab: Lab, from: string, address: string) {
     this.#attempts = this.#run(lab.home.socket(from), address);
@@ -118,28 +113,14 @@ export class ReachWatch {
       const attempt = this.#attempt(socket, address);
       attempt.catch(() => {});
       attempts.push(attempt);
-      await this.#pause();
+      await sleep(EVERY_MS);
     }
     return (await Promise.all(attempts)).toSorted((a, b) => a.at - b.at);
   }
 
   async #attempt(socket: string, address: string): Promise<Attempt> {
-    const begun = now();
     const [result] = await askEnd(socket, [{ protocol: 'tcp', address, timeoutMs: PATIENCE_MS }], 1);
-    const attempt = { begun, at: now(), error: result?.error };
-    this.#isToldOff ||= isRefused(attempt);
-    return attempt;
-  }
-
-  async #pause(): Promise<void> {
-    const until = now() + REFUSED_EVERY_MS;
-    do await sleep(EVERY_MS);
-    while (this.#isToldOff && !this.#isMended && !this.#stop.signal.aborted && now() < until);
-  }
-
-  /** What refuses it is about to be mended: from now on it asks at its first pace again. */
-  mending(): void {
-    this.#isMended = true;
+    return { at: now(), error: result?.error };
   }
 
   async end(): Promise<Attempt[]> {

@@ -116,6 +116,16 @@ export function fittedAt(told: readonly Said[], { ordinal, carries }: NarrowWay)
   return times.length === 0 ? Infinity : Math.max(...times);
 }
 
+/** When the last of all groups was empty, of what was told before `until`; Infinity where one was not, or where there is none. */
+export function emptiedAt(told: readonly Said[], until: number): number {
+  const groups = [...groupsIn(told.filter(({ at }) => at < until)).values()];
+  const times = groups.map((states) => {
+    const full = states.findLastIndex(({ members }) => members.length > 0);
+    return states[full + 1]?.at ?? Infinity;
+  });
+  return times.length === 0 ? Infinity : Math.max(...times);
+}
+
 /** What an identifier leads to. */
 export function memberOf(id: number): Member {
   const kind = (id - NEXTHOP_BASE) % FAMILY;
