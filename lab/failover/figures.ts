@@ -153,7 +153,7 @@ function isFalse(lab: Lab, { place, member, change }: Switch, except?: string): 
 }
 
 /**
- * Of two sites, each figure that of the slowest: `unreachableMs`, until no kernel has a way to the other site any more; `refusedMs` and
+ * Of two sites, each figure that of the slowest: `unreachableMs`, until no worker's kernel has a way to the other site any more; `refusedMs` and
  * `refused6Ms`, until a new connection hears of it; after the repair `newMs`, until one is opened in both families, and `udpMs`, until the last
  * flow is back. Not from the pods that send the traffic: over IPv4 a kernel says "unreachable" to one source once a second, and
  * datagrams would be told instead.
@@ -171,7 +171,8 @@ export async function timeReach(lab: Lab): Promise<Observer> {
     figures: async ({ moments, trace }) => {
       await groups.end();
       const { broken, mended } = moments;
-      const emptied = lab.nodes.map(({ place }) => emptiedAt(groups.said(place), mended));
+      const workers = lab.nodes.filter(({ role }) => role === 'worker');
+      const emptied = workers.map(({ place }) => emptiedAt(groups.said(place), mended));
       const seen = watches.map(async ({ family, watch }) => ({ family, attempts: await watch.end() }));
       return {
         unreachableMs: Math.max(...emptied) - broken,

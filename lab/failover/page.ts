@@ -69,7 +69,7 @@ retransmission included. *TCP lost* are connections that ended although nobody e
 all runs in milliseconds; losses are those of the worst run, less those of a run without a fault (the control, named where it lost anything).
 
 *Also*: \`lossMs\`, until the last datagram is lost; \`mtuMs\`, until neither gateway sends packets over the path any more that are too large for it; \`unreachableMs\`, until
-no kernel of either site has a way to the other, \`refusedMs\` and \`refused6Ms\`, until new connections of IPv4 and of IPv6 hear of it (the kernel's answer may come while the call that sends the first packet still holds
+no worker of either site has a way to the other, \`refusedMs\` and \`refused6Ms\`, until new connections of IPv4 and of IPv6 hear of it (the kernel's answer may come while the call that sends the first packet still holds
 the socket, and is put off until the second packet, a second later: over IPv6 always), and \`newMs\` and \`udpMs\`, after the repair, until new connections and datagrams arrive again;
 \`switches\`, how often the path left or joined a group; \`restLost\`, what was lost by flows that did not take the path when it first broke; \`ejections\`, paths that were left
 although nothing was wrong with them; \`resized\`, paths that were kept, for packets of another size; \`left\` and \`missing\`, paths that left a group, and that were not back at the end, and \`backMs\`, when
