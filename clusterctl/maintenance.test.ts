@@ -292,8 +292,25 @@ test('clusterctl rotate-keys sets back the times of key files, waits for each la
   t.is(rotated.code, 0, rotated.said);
   t.is(
     rotated.said,
-    'Giving lane 0 a new key\nGiving lane 1 a new key\n2 lanes of gateway gw-0 got new keys, and the 1 tunnel that answered before answers by them\n',
+    'Giving lane 0 a new key\nGiving lane 1 a new key\n2 lanes of gateway gw-0 got new keys, and all tunnels that answered before (1) answer by them\n',
   );
+  Object.assign(now, { done: 0 });
+  const interruption = new AbortController();
+  const { context, said } = hear({ signal: interruption.signal });
+  const interrupted = runCli(context, [
+    'rotate-keys',
+    '--state',
+    stateDir,
+    '--status-port',
+    String(server.port),
+  ]);
+  await delay(400);
+  interruption.abort();
+  t.is(await interrupted, EXIT.interrupted);
+  t.deepEqual(said.slice(-2), [
+    'The gateway goes on with it by itself',
+    'Interrupted. What was done until then stays done',
+  ]);
   const nowhere = await clusterctl(
     'rotate-keys',
     '--state',

@@ -51,13 +51,8 @@ export async function rotateKeys(context: Context, options: RotateKeysOptions): 
       `${lanes} of gateway ${node} got new keys, and by them ${silent.join(', ')} does not answer. See: clusterctl show paths`,
     );
   }
-  const count = upOf(before).length;
-  const tunnels =
-    count === 1
-      ? 'the 1 tunnel that answered before answers'
-      : `the ${count} tunnels that answered before answer`;
   context.terminal.say(
-    `${lanes} of gateway ${node} got new keys, and ${count === 0 ? 'no tunnel answered before' : `${tunnels} by them`}`,
+    `${lanes} of gateway ${node} got new keys, and all tunnels that answered before (${upOf(before).length}) answer by them`,
   );
 }
 
@@ -91,10 +86,10 @@ async function silentOf(
 ): Promise<readonly string[]> {
   const { proofMs = PROOF_MS } = options;
   for (const end = performance.now() + proofMs; ;) {
-    const now = (await glanceAtGateway(question(options)))?.more;
-    const silent = now?.tunnels.filter(({ id, up }) => !up && tunnels.includes(id)).map(({ id }) => id);
-    if (silent?.length === 0 || (silent !== undefined && performance.now() > end)) return silent;
-    if (performance.now() > end) return tunnels;
+    // A daemon that does not say has none that answers.
+    const listed = (await glanceAtGateway(question(options)))?.more.tunnels;
+    const silent = listed?.filter(({ id, up }) => !up && tunnels.includes(id)).map(({ id }) => id) ?? tunnels;
+    if (silent.length === 0 || performance.now() > end) return silent;
     await delay(LOOK_MS, undefined, { signal });
   }
 }

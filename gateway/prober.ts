@@ -183,7 +183,7 @@ export class Prober implements Disposable {
     const { impaired = false, draining = false, blocked = false } = this.#paths.told(id) ?? {};
     const narrow = (this.#room.get(id) ?? Infinity) < MIN_MTU_6;
     const rests = this.#resting.lanes.has(laneOf(id));
-    const stopped = this.#paths.isStopped(id);
+    const stopped = this.#paths.lacksDaemon(id);
     return { deaf: this.#isDeaf(id), narrow, impaired, draining: draining || rests, blocked, stopped };
   }
 

@@ -143,7 +143,7 @@ export class Paths implements Disposable {
   }
 
   /** Its far kernel answered last, in its daemon's place. */
-  isStopped(path: string): boolean {
+  lacksDaemon(path: string): boolean {
     return this.#detector.path(path)?.refusals !== undefined;
   }
 
