@@ -583,7 +583,7 @@ function newGateway(
   directory: string,
   member: Member,
   conditions: Conditions,
-  { signal } = new AbortController(),
+  { signal, run = kernel }: { readonly signal: AbortSignal; readonly run?: Run } = new AbortController(),
 ): Gateway {
   const metrics = openMetrics({ component: 'test', version: '0' });
   return new Gateway({
@@ -596,7 +596,7 @@ function newGateway(
       statusPort: 0,
       logLevel: 'error',
     },
-    run: kernel,
+    run,
     member,
     wireguard: { kind: 'kernel', wireguard: 'kernel' },
     resilient: true,
@@ -707,7 +707,10 @@ test('Gateway gives no lane a new key while the broker or its own host lacks som
   const member = new FakeMember();
   const ended = new AbortController();
   t.teardown(() => ended.abort());
-  await using gateway = newGateway(directory, member, new Conditions(QUIET), ended);
+  let isBroken = false;
+  const run: Run = (command) => (isBroken ? Promise.reject(new Error('no memory')) : kernel(command));
+  const { signal } = ended;
+  await using gateway = newGateway(directory, member, new Conditions(QUIET), { signal, run });
   const rotation = async (): Promise<string | undefined> => {
     await gateway.pass();
     return /"rotation":"(\w+)"/.exec(JSON.stringify(gateway.state()))?.[1];
@@ -729,7 +732,14 @@ test('Gateway gives no lane a new key while the broker or its own host lacks som
   member.own = [slot];
   t.is(await rotation(), 'wished', 'another lane has no key');
   await writeFile(path, site);
+  member.own = [];
   await gateway.pass();
+  isBroken = true;
+  gateway.noticed('facts');
+  await t.throwsAsync(gateway.pass(), { message: /no memory/ });
+  isBroken = false;
+  member.own = [slot];
+  t.is(await rotation(), 'wished', 'the last plan is not in the kernel');
   t.is(await rotation(), 'resting');
 });
 

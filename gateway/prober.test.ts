@@ -16,7 +16,7 @@ import type { Flags, Probe } from '#lib/probe';
 import { PrivateKey, parsePublicKey } from '#lib/wireguard';
 import { clusterOf, gatewayOf, laneOf } from '#topology';
 import type { LinkPlan, RemoteCluster, TunnelId, TunnelPlan } from '#topology';
-import { behindId, familyBehind, gatewaysBehind } from './probed.ts';
+import { behindId, familyBehind, gatewaysBehind, linkPath } from './probed.ts';
 import { Prober } from './prober.ts';
 import type { ProberOptions, Watched } from './prober.ts';
 import { Traffic } from './traffic.ts';
@@ -366,6 +366,11 @@ for (const [at, [room, size]] of (
     t.is(own.health().room, undefined);
   });
 }
+
+test('linkPath() has links to workers give way to all else, and those to gateways to nothing', (t) => {
+  const yields = (ordinal?: number): boolean => linkPath(link('a', 40, [1, 2], ordinal)).spec.yields === true;
+  t.deepEqual([yields(), yields(0), yields(1)], [true, false, false]);
+});
 
 test('usable() gives the best tunnels of each cluster that answers, and never none', (t) => {
   const standing = fc.option(

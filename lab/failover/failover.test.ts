@@ -1,5 +1,6 @@
 import test from 'ava';
-import type { Run } from './measure.ts';
+import { faultOf } from '../faults/fault.ts';
+import { droppedBy, type Run } from './measure.ts';
 import { failoverPage } from './page.ts';
 import { pool } from './pool.ts';
 import type { Target } from './row.ts';
@@ -110,6 +111,14 @@ test('emptiedAt() says when the last group was empty, and that one still is not'
   t.is(of(9, four, `Deleted ${four}`, four), Infinity, 'it came back');
   t.is(of(3, four, six, `Deleted ${four}`, `Deleted ${six}`), Infinity, 'only after the repair');
   t.is(of(9), Infinity);
+});
+
+test('droppedBy() refuses a fault whose rules nothing met', async (t) => {
+  const made = (packets: number): ReturnType<typeof faultOf> =>
+    faultOf('a path', undefined, async () => packets);
+  t.is(await droppedBy(made(3)), 3);
+  t.is(await droppedBy(faultOf('a host')), undefined, 'it is not made of rules');
+  await t.throwsAsync(droppedBy(made(0)), { message: 'Cannot measure "a path": it dropped nothing' });
 });
 
 test('mostSwitches() counts the changes of one member in one group', (t) => {

@@ -194,7 +194,7 @@ export async function measureFault(lab: Lab, variant: Variant, options: FaultOpt
 }
 
 /** @throws {Error} where nothing met its rules: it was no fault then */
-async function droppedBy(fault: Fault): Promise<number | undefined> {
+export async function droppedBy(fault: Fault): Promise<number | undefined> {
   const dropped = await fault.dropped?.();
   if (dropped === 0) throw new Error(`Cannot measure "${fault.what}": it dropped nothing`);
   return dropped;

@@ -82,6 +82,7 @@ test('Detector judges a dead path with traffic within 350 ms, and says why', (t)
     t.deepEqual(texts(simulation.here.changes, start), [
       `path ${FIRST} down: 4 of 4 probes unanswered, sibling answers`,
     ]);
+    t.is(simulation.here.detector.report(FIRST)?.lossRate, 1, 'what is down loses all');
   }
 });
 

@@ -30,7 +30,7 @@ import { patienceMs, sampled } from './rtt.ts';
 import { nextState } from './state.ts';
 import type { PathEvent, PathState } from './state.ts';
 import { TALLY_SIZE, judge, lostAfter, lostCount, newTally, tallied } from './tally.ts';
-import { isKicked, newGroup, newWatched } from './watched.ts';
+import { isKicked, newGroup, newWatched, nextLook } from './watched.ts';
 import { Wheel } from './wheel.ts';
 import type { Turning } from './wheel.ts';
 
@@ -435,6 +435,14 @@ test('unconfirmed() gives a probe its time again whose time ended while nobody l
   t.is(unconfirmed(mtu, 1, { now: 374, late }), mtu);
   t.is(unconfirmed(mtu, 1, { now: 375, late }).tries, 1);
   t.is(unconfirmed(mtu, 1, { now: 75, late: ON_TIME }).tries, 1);
+});
+
+test('nextLook() is no sooner than the time that a probe gets again', (t) => {
+  const spec = { id: 'west/0#0', neighbour: 'west', far: '', ceiling: 1420, size: 1420, isProven: true };
+  const watched = newWatched(spec, newGroup({ size: 1 }), { now: 0, dueAt: 1000, kickAt: Infinity });
+  watched.mtu = probed(newMtu(1420, 1420), { sequence: 1, at: 0, overdueAt: 75, checkMs: 0 });
+  t.is(nextLook(watched, ON_TIME), 75);
+  t.is(nextLook(watched, { from: 50, until: 300 }), 375);
 });
 
 test('describeChange() says path, state and reason in one line', (t) => {
