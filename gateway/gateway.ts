@@ -138,9 +138,9 @@ export class Gateway implements DaemonParts {
     return { againMs: Math.min(restMs, this.#lanes.restMs, this.#rekeying.restMs) };
   }
 
-  noticed(what: KernelChange): void {
+  noticed(what: KernelChange): boolean {
     if (what === 'facts') this.#facts.forget();
-    this.#keeper.noticed(what);
+    return this.#keeper.noticed(what);
   }
 
   ready(): string | undefined {

@@ -32,8 +32,8 @@ export interface DaemonTools {
 export interface DaemonParts extends AsyncDisposable {
   /** Looks at everything and makes it right. */
   pass(): Promise<Again>;
-  /** The kernel says that something changed; a pass follows. */
-  noticed(what: KernelChange): void;
+  /** The kernel says that something changed; a pass follows. Whether it is pressing: what we put there or took away ourselves is not. */
+  noticed(what: KernelChange): boolean;
   /** Why it is not ready; undefined when it is. */
   ready(): string | undefined;
   state(): object;
@@ -49,8 +49,8 @@ export interface DaemonOptions {
   readonly open: (tools: DaemonTools) => Promise<DaemonParts>;
 }
 
-/** What is repaired at once, and what is only looked at again: most changes of ours are our own doing. */
-const WAIT_MS = { facts: 50, damage: 20, ours: 1000 } as const satisfies Record<KernelChange, number>;
+/** Milliseconds in which changes gather: of what plans start from, of what is repaired at once, of what is only looked at again. */
+const WAIT_MS = { facts: 50, damage: 20, ours: 1000 } as const;
 
 /** Runs until the signal aborts or a pass is the last. What is in the kernel stays there. */
 export async function runDaemon({ program, flags, signal, open }: DaemonOptions): Promise<void> {
@@ -71,8 +71,9 @@ export async function runDaemon({ program, flags, signal, open }: DaemonOptions)
   held.use(await serve({ program, flags }, parts, { metrics, conditions }));
   const pace = new Pace();
   const changed = (what: KernelChange): void => {
-    parts.noticed(what);
-    wake(what === 'ours' ? WAIT_MS.ours : pace.wait(performance.now(), WAIT_MS[what]));
+    const isPressing = parts.noticed(what);
+    const waitMs = what === 'facts' ? WAIT_MS.facts : WAIT_MS.damage;
+    wake(isPressing ? pace.wait(performance.now(), waitMs) : WAIT_MS.ours);
   };
   const sources = [...kernelWatches({ signal: ended, changed }), ...parts.sources];
   const running = sources.map((source) => kept(source, log, ended));

@@ -150,9 +150,10 @@ const LINES = [
   ['2: ist00: <POINTOPOINT> mtu 1420 qdisc noqueue state DOWN group 73', 'damage'],
   ['Deleted 2: ist00: <POINTOPOINT,UP> mtu 1420 state DOWN group 73', 'damage'],
   ['id 7400001 dev ist00 scope host proto 73 ', 'ours'],
-  ['Deleted id 7400001 dev ist00 scope host proto 73 ', 'damage'],
+  ['Deleted id 7400001 dev ist00 scope host proto 73 ', { nexthop: 7_400_001 }],
   ['Deleted id 12 via 10.0.0.1 dev eth0 scope link ', undefined],
   ['10.77.0.0/16 nhid 7401001 dev ist00 table 7301 proto 73 ', 'ours'],
+  ['Deleted 10.77.0.0/16 nhid 7401001 dev ist00 table 7301 proto 73 ', { nexthop: 7_401_001 }],
   ['Deleted unreachable 10.66.0.0/16 table 7301 proto 73 metric 4294967295 ', 'damage'],
   ['Deleted 10.66.0.0/16 via 10.0.0.1 dev eth0 proto bird metric 32 ', undefined],
   ['301:\tfrom all fwmark 0/0x300000 lookup 7301', 'ours'],
@@ -163,8 +164,8 @@ const LINES = [
 ] as const;
 
 for (const [line, what] of LINES) {
-  test(`kernelChange() takes "${line.slice(0, 60)}" for ${what ?? 'nothing to us'}`, (t) => {
-    t.is(kernelChange(line), what);
+  test(`kernelChange() takes "${line.slice(0, 60)}" for ${JSON.stringify(what) ?? 'nothing to us'}`, (t) => {
+    t.deepEqual(kernelChange(line), what);
   });
 }
 

@@ -7,7 +7,7 @@ import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib
 import type { HostPlan } from '#topology';
 import { applyPlan, changePlan, deviceConfigs } from './apply.ts';
 import type { AppliedPlan, PlanChange } from './apply.ts';
-import type { KernelChange } from './monitor.ts';
+import type { KernelChange, LostNexthop } from './monitor.ts';
 
 export interface KeeperOptions {
   readonly run: Run;
@@ -51,6 +51,8 @@ interface Held {
 export class HostKeeper {
   readonly #options: Required<KeeperOptions>;
   #held: Held | undefined;
+  /** What the last plan wants, from the moment that the kernel may hear of it. */
+  #wanted: NetworkState | undefined;
   /** Monotonic milliseconds: when the kernel is looked at, whatever happens. */
   #lookAt = 0;
   /** The first and the last change of ours that the kernel told of since the last look. */
@@ -74,11 +76,16 @@ export class HostKeeper {
     return Math.max(0, this.#dueAt - this.#options.now());
   }
 
-  /** The kernel says that something changed. */
-  noticed(what: KernelChange): void {
+  /**
+   * The kernel says that something changed. Whether it is looked at by the next {@link hold}: where a cluster has become unreachable,
+   * every host takes groups away at once, and none has time to look whether they went.
+   */
+  noticed(what: KernelChange): boolean {
     const now = this.#options.now();
-    if (what === 'ours') this.#restless = { from: this.#restless?.from ?? now, to: now };
+    const isMeant = what === 'ours' || (typeof what === 'object' && !this.#wants(what));
+    if (isMeant) this.#restless = { from: this.#restless?.from ?? now, to: now };
     else this.#lookWithin(0);
+    return !isMeant;
   }
 
   /**
@@ -106,6 +113,12 @@ export class HostKeeper {
     return await this.#change(plan, { network, before, devices });
   }
 
+  #wants({ nexthop }: LostNexthop): boolean {
+    if (this.#wanted === undefined) return true;
+    const { nexthops, groups } = this.#wanted;
+    return nexthops.some(({ id }) => id === nexthop) || groups.some(({ id }) => id === nexthop);
+  }
+
   get #dueAt(): number {
     if (this.#restless === undefined) return this.#lookAt;
     const { from, to } = this.#restless;
@@ -114,6 +127,7 @@ export class HostKeeper {
 
   /** What was amiss before is so still: only a look can tell. */
   async #change(plan: HostPlan, change: PlanChange): Promise<AppliedPlan> {
+    this.#wanted = plan.network;
     const amiss = this.#held?.applied.failures ?? [];
     const changed = await changePlan(this.#options.run, change);
     if (changed.failures.length > 0) this.#lookWithin(0);
@@ -127,6 +141,7 @@ export class HostKeeper {
   async #apply(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
     const { run, stateDir, wireguard } = this.#options;
     const before = this.#held?.applied.devices ?? [];
+    this.#wanted = plan.network;
     // What the kernel says from here on may be about what is changed now.
     this.#lookAt = this.#options.now() + LOOK_MS;
     this.#restless = undefined;

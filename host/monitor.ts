@@ -17,7 +17,12 @@ import { isOurDevice, systemPath } from '#lib/linux';
  * `facts`: a link or address of somebody else changed, which plans start from. `damage`: something of ours went.
  * `ours`: something of ours came or changed, most often by ourselves.
  */
-export type KernelChange = 'facts' | 'damage' | 'ours';
+export type KernelChange = 'facts' | 'damage' | 'ours' | LostNexthop;
+
+/** A nexthop of ours went, by its identifier, or a route that led by it: damage only to those who want it still. */
+export interface LostNexthop {
+  readonly nexthop: number;
+}
 
 export interface MonitorOptions {
   readonly signal: AbortSignal;
@@ -87,6 +92,7 @@ function watch(
 }
 
 const NEXTHOP = /^id (\d{7})\b/;
+const LED_BY = / nhid (\d+) /;
 const RULE = /^(\d+):\t/;
 const LINK = /^\d+: ([^ @:]+)/;
 
@@ -98,7 +104,13 @@ export function kernelChange(line: string): KernelChange | undefined {
   if (device !== undefined && !isOurDevice(device)) return 'facts';
   if (device === undefined && !isOurs(text)) return undefined;
   // A link that goes down takes its nexthop objects and routes with it, and says nothing of them.
-  return went || / state (DOWN|LOWERLAYERDOWN) /.test(text) ? 'damage' : 'ours';
+  if (/ state (DOWN|LOWERLAYERDOWN) /.test(text)) return 'damage';
+  return went ? loss(text) : 'ours';
+}
+
+function loss(text: string): KernelChange {
+  const nexthop = NEXTHOP.exec(text)?.[1] ?? LED_BY.exec(text)?.[1];
+  return nexthop === undefined ? 'damage' : { nexthop: Number(nexthop) };
 }
 
 function isOurs(text: string): boolean {

@@ -77,9 +77,9 @@ export class Agent implements DaemonParts {
     return { againMs: this.#keeper.restMs };
   }
 
-  noticed(what: KernelChange): void {
+  noticed(what: KernelChange): boolean {
     if (what === 'facts') this.#facts.forget();
-    this.#keeper.noticed(what);
+    return this.#keeper.noticed(what);
   }
 
   ready(): string | undefined {
