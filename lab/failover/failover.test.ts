@@ -1,4 +1,5 @@
 import test from 'ava';
+import { busyBetween, parseCores, stolenBetween } from './cores.ts';
 import { faultOf } from '../faults/fault.ts';
 import { droppedBy, type Run } from './measure.ts';
 import { failoverPage } from './page.ts';
@@ -20,6 +21,16 @@ import {
 import { verdictsIn } from './verdicts.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
+
+test('busyBetween() leaves out what stolenBetween() counts', (t) => {
+  const before = parseCores('cpu  10 20 30 400 5 0 6 100 3 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n');
+  t.deepEqual(before, { idle: 405, stolen: 100, all: 571 });
+  const after = parseCores('cpu  30 30 60 420 5 0 6 120 3 0');
+  t.is(stolenBetween(before, after), 20);
+  t.is(busyBetween(before, after), 75);
+  t.is(stolenBetween(before, before), 0);
+  t.is(busyBetween(before, before), 0);
+});
 
 test('groupIn() reads cluster groups and nothing else', (t) => {
   t.deepEqual(groupIn(GROUP), { id: 7_401_002, index: 2, members: [7_400_000, 7_400_001, 7_400_008] });

@@ -1,9 +1,9 @@
 // Figures of their own that some rows need besides silence and loss.
 
-import os from 'node:os';
 import { WIREGUARD_OVERHEAD } from '#lib/constants';
 import type { Lab } from '../lab.ts';
 import type { Trace } from '../traffic/trace.ts';
+import { busyBetween, readCores } from './cores.ts';
 import { isRefused, ReachWatch, SwitchWatch, type Attempt } from './observers.ts';
 import { emptiedAt, fittedAt, missing, mostSwitches, resized, type Switch } from './switches.ts';
 import type { Armed, Moments, Observer } from './row.ts';
@@ -118,27 +118,17 @@ export function countEjections(except?: string) {
 /** As {@link countEjections}; `busy`: of a hundred parts of all cores' time until the repair, those that somebody used. */
 export async function countStarved(lab: Lab): Promise<Observer> {
   const ejections = await countEjections()(lab);
-  const before = coreTimes();
-  let after = before;
+  const before = await readCores();
+  let after = Promise.resolve(before);
   return {
     mending: () => {
-      after = coreTimes();
+      after = readCores();
     },
-    figures: async (run) => {
-      const [idle, all] = [after.idle - before.idle, after.all - before.all];
-      return { ...(await ejections.figures(run)), busy: 100 * (1 - idle / all) };
-    },
+    figures: async (run) => ({
+      ...(await ejections.figures(run)),
+      busy: busyBetween(before, await after),
+    }),
     [Symbol.asyncDispose]: () => ejections[Symbol.asyncDispose](),
-  };
-}
-
-/** Milliseconds of all cores together. */
-function coreTimes(): { readonly idle: number; readonly all: number } {
-  const times = os.cpus().map((core) => core.times);
-  const sum = (values: readonly number[]): number => values.reduce((total, each) => total + each, 0);
-  return {
-    idle: sum(times.map(({ idle }) => idle)),
-    all: sum(times.flatMap((each) => Object.values(each))),
   };
 }
 
