@@ -1,10 +1,10 @@
 // A gateway's WireGuard keys, one a lane, made where they are used and never sent anywhere.
 
-import { readFile, readdir, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, readdir, stat, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { replaceFile } from '#lib/durable';
 import { codeOf, messageOf } from '#lib/errors';
 import { PrivateKey } from '#lib/wireguard';
-import { writeStateFile } from './file.ts';
 
 /** Within a host's state directory. */
 export const KEYS_DIRECTORY = 'wireguard';
@@ -98,6 +98,11 @@ function parse(path: string, text: string, replaced: Error[]): PrivateKey | unde
 
 async function make(path: string): Promise<PrivateKey> {
   const key = PrivateKey.generate();
-  await writeStateFile(path, `${key.reveal()}\n`);
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await replaceFile(path, `${key.reveal()}\n`, 0o600);
+  } catch (cause) {
+    throw new Error(`Cannot write ${path}: ${messageOf(cause)}`, { cause });
+  }
   return key;
 }

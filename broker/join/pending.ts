@@ -3,8 +3,8 @@
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { readIfThere, replaceFile } from '#lib/durable';
 import { Nkey } from '#lib/nats';
-import { readIfThere, writeDurably } from '../member/durable.ts';
 import { loadMembership } from '../member/membership.ts';
 import { clustersetId } from '../trust/authority.ts';
 import { SigningKey } from '../trust/keys.ts';
@@ -46,7 +46,7 @@ export async function beginJoin(secretsDir: string, token: JoinToken): Promise<P
   const user = Nkey.generate('user');
   await mkdir(secretsDir, { recursive: true, mode: 0o700 });
   const pending = { token: token.id, identity: identity.reveal(), user: user.reveal() };
-  await writeDurably(join(secretsDir, FILE), `${JSON.stringify(pending)}\n`, 0o600);
+  await replaceFile(join(secretsDir, FILE), `${JSON.stringify(pending)}\n`, 0o600);
   return { identity, user, ...held.certificate, resumed: false, forget };
 }
 

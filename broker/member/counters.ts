@@ -1,10 +1,10 @@
 // Counters of the own slots: on disk before anything that carries them is sent.
 
 import * as v from 'valibot';
+import { readIfThere, replaceFile } from '#lib/durable';
 import { compareCounters } from '../trust/record.ts';
 import { integer } from '../trust/header.ts';
 import type { Counter } from '../trust/record.ts';
-import { readIfThere, writeDurably } from './durable.ts';
 import { Turns } from './turns.ts';
 
 const WHOLE = integer(0, Number.MAX_SAFE_INTEGER);
@@ -39,7 +39,7 @@ export async function openCounters(
     turns.take(async () => {
       const counter = follow(held.get(slot));
       const all = { ...Object.fromEntries(held), [slot]: counter };
-      await writeDurably(path, `${JSON.stringify(all)}\n`, 0o600);
+      await replaceFile(path, `${JSON.stringify(all)}\n`, 0o600);
       held.set(slot, counter);
       return counter;
     });

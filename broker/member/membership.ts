@@ -2,6 +2,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readIfThere, replaceFile } from '#lib/durable';
 import { messageOf } from '#lib/errors';
 import { parseCreds } from '#lib/nats';
 import * as v from 'valibot';
@@ -15,7 +16,6 @@ import type { Account } from '../trust/header.ts';
 import { account, text, verifyingKey } from '../trust/header.ts';
 import type { VerifyingKey } from '../trust/keys.ts';
 import { SigningKey } from '../trust/keys.ts';
-import { readIfThere, writeDurably } from './durable.ts';
 
 /** `membership.json`: nothing in it is secret, all of it is pinned at the join. */
 export interface Membership {
@@ -65,10 +65,10 @@ const SCHEMA = v.object({
 /** Writes a membership; `membership.json` comes last, so that a directory that has one is whole. */
 export async function saveMembership(secrets: string, files: MembershipFiles): Promise<void> {
   await mkdir(secrets, { recursive: true, mode: 0o700 });
-  await writeDurably(join(secrets, IDENTITY), files.identity.reveal(), 0o600);
-  await writeDurably(join(secrets, CREDENTIALS), files.credentials, 0o600);
+  await replaceFile(join(secrets, IDENTITY), files.identity.reveal(), 0o600);
+  await replaceFile(join(secrets, CREDENTIALS), files.credentials, 0o600);
   const body = JSON.stringify({ format: 1, ...files.membership }, undefined, 2);
-  await writeDurably(join(secrets, MEMBERSHIP), `${body}\n`, 0o644);
+  await replaceFile(join(secrets, MEMBERSHIP), `${body}\n`, 0o644);
 }
 
 /**

@@ -9,8 +9,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { readIfThere, syncDirectory } from '#lib/durable';
 import { messageOf } from '#lib/errors';
-import { readIfThere, syncDirectory } from './durable.ts';
 
 /** Something kept under its subject. */
 export interface Frame {

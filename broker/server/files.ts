@@ -2,11 +2,11 @@
 
 import { mkdir, readdir } from 'node:fs/promises';
 import { codeOf } from '#lib/errors';
-import * as durable from '../member/durable.ts';
+import * as durable from '#lib/durable';
 
 /** Replaces a file; readers see the old contents or the new, also after a power cut. Mode 0600. */
 export async function writeWhole(path: string, contents: string | Uint8Array): Promise<void> {
-  await durable.writeDurably(path, contents, 0o600);
+  await durable.replaceFile(path, contents, 0o600);
 }
 
 /** A directory that only its owner may enter. */

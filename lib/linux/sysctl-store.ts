@@ -1,7 +1,8 @@
 // Remembers on disk what stood in a sysctl before us: the one thing that cannot be recognised in a kernel.
 
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFile } from '#lib/durable';
 import { codeOf } from '#lib/errors';
 import type { Changes } from './changes.ts';
 import type { RememberedSysctls } from './diff-rest.ts';
@@ -79,13 +80,5 @@ export function afterChanges(
 /** Atomic: a reader, and a kernel that stops at any point, sees the former file or this one. */
 export async function rememberSysctls(path: string, remembered: RememberedSysctls): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const part = `${path}.part`;
-  const file = await open(part, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(remembered, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(part, path);
+  await replaceFile(path, `${JSON.stringify(remembered, null, 2)}\n`, 0o600);
 }

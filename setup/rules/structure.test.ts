@@ -38,13 +38,14 @@ const LIB = 'lib/*';
 const ARROWS: Readonly<Record<string, { readonly may: readonly string[]; readonly why: string }>> = {
   'lib/constants': { may: ['lib/ip'], why: 'constants stand below everything' },
   'lib/linux': {
-    may: ['lib/ip', 'lib/constants', 'lib/errors', 'lib/same'],
+    may: ['lib/ip', 'lib/constants', 'lib/durable', 'lib/errors', 'lib/same'],
     why: 'an executor knows the kernel, not what it is used for',
   },
   'lib/wireguard': {
     may: ['lib/ip', 'lib/constants', 'lib/linux'],
     why: 'it wraps a program and knows no fleet',
   },
+  'lib/durable': { may: ['lib/errors'], why: 'files are files' },
   'lib/health': { may: ['lib/ip', 'lib/constants'], why: 'it judges paths and knows no fleet' },
   'lib/probe': {
     may: ['lib/ip', 'lib/constants', 'lib/wireguard'],
