@@ -71,10 +71,10 @@ function pathIn(state: PathState): Path {
 }
 
 /** What a path is after `asks` asks that nobody answered, each lost before the next one left. */
-function silent(path: Path, asks: number, isAlone = false): Path {
+function silent(path: Path, asks: number): Path {
   let next = path;
   for (let count = 0; count < asks; count += 1) {
-    next = expired(asked(next, 100 + 1000 * count), moment(1100 + 1000 * count, isAlone));
+    next = expired(asked(next, 100 + 1000 * count), moment(1100 + 1000 * count));
   }
   return next;
 }
@@ -110,13 +110,13 @@ test('a path moves as its state machine says, whatever it is told in whatever st
 test('a path whose far kernel was quicker than its daemon hears the daemon all the same', (t) => {
   const refusedFirst = refused(asked(newPath(0, true), 10), moment(20));
   t.is(hearsOf(refusedFirst), 'unknown');
-  t.is(missLimit(refusedFirst, false), 4, 'one refusal shows no daemon that is stopped');
+  t.is(missLimit(refusedFirst), 4, 'one refusal shows no daemon that is stopped');
   const path = answered(refusedFirst, { sequence: 1, hears: 'yes' }, moment(21));
   t.is(hearsOf(path), 'yes');
   t.is(path.rtt?.smoothMs, 11);
   const stopped = [30, 40, 50, 60].reduce((next, now) => refused(asked(next, now - 5), moment(now)), path);
-  t.is(missLimit(stopped, false), 3);
-  t.is(missLimit(answered(stopped, { sequence: 5, hears: 'yes' }, moment(61)), false), 4);
+  t.is(missLimit(stopped), 3);
+  t.is(missLimit(answered(stopped, { sequence: 5, hears: 'yes' }, moment(61))), 4);
 });
 
 test('a path over a long way is not ended before its far kernel could have answered a knock', (t) => {
@@ -128,19 +128,52 @@ test('a path over a long way is not ended before its far kernel could have answe
   t.is(expired(refused(asked(lost, 2001), moment(2300)), moment(4000)).state, 'up');
 });
 
-test('a path that is the only one is left later, and does not say before that it hears nothing', (t) => {
-  const lose = (asks: number, isAlone: boolean): Path => silent(newPath(0, true), asks, isAlone);
+test('a path that is the only one is left later, by the clock, and does not say before that it hears nothing', (t) => {
+  const near = answered(asked(newPath(0, true), 10), { sequence: 1, hears: 'yes' }, moment(11));
+  const ask = (asks: number, everyMs: number, isAlone = true): Path => {
+    let path = near;
+    for (let count = 0; count < asks; count += 1) {
+      const at = 100 + everyMs * count;
+      path = asked(expired(path, moment(at, isAlone)), at);
+    }
+    return path;
+  };
+  const lose = (...given: Parameters<typeof ask>): Path => {
+    const path = ask(...given);
+    return expired(path, moment(path.asks.at(-1)?.overdueAt ?? 0, given[2] ?? true));
+  };
   t.deepEqual(
-    [3, 4, 9, 10].map((asks) => [lose(asks, false).state, lose(asks, true).state]),
-    [
-      ['up', 'up'],
-      ['down', 'up'],
-      ['down', 'up'],
-      ['down', 'down'],
-    ],
+    [3, 4].map((asks) => lose(asks, 50, false).state),
+    ['up', 'down'],
   );
-  t.not(hearsOf(lose(9, true)), 'no');
-  t.is(hearsOf(lose(10, true)), 'no');
+  for (const [everyMs, enough] of [
+    [25, 17],
+    [50, 9],
+    [80, 6],
+    [1000, 6],
+  ] as const) {
+    const before = lose(enough - 1, everyMs);
+    t.is(before.state, 'up', `every ${everyMs} ms`);
+    t.not(hearsOf(before), 'no');
+    const after = lose(enough, everyMs);
+    t.is(after.state, 'down', `every ${everyMs} ms`);
+    t.is(hearsOf(after), 'no');
+  }
+  t.is(ask(19, 25).state, 'up', 'those that are out are not lost yet');
+});
+
+test('a path that is the only one, whose daemon is stopped, is left as soon as any other', (t) => {
+  let path = newPath(0, true);
+  for (const now of [10, 20, 30, 40]) path = refused(asked(path, now - 5), moment(now, true));
+  const lose = (asks: number): Path =>
+    Array.from({ length: asks }, (_, count) => 1000 + 1100 * count).reduce(
+      (next, at) => expired(asked(next, at), moment(at + 1000, true)),
+      path,
+    );
+  t.deepEqual(
+    [2, 3].map((asks) => lose(asks).state),
+    ['up', 'down'],
+  );
 });
 
 test('a path that was left for its loss is used again when it is left alone', (t) => {

@@ -86,11 +86,13 @@ export interface Moment {
  */
 const MISS_LIMIT = 4;
 /**
- * The same of a path that is the only one: leaving it sends nothing another way, it only lets connections fail sooner. So it
- * gets more time, 650 ms of it with traffic: a machine that is short of processors is silent for as long as four asks take,
- * and a site that is gone has to be unreachable within a second, on its workers too.
+ * The same of a path that is the only one, and the milliseconds from the first of them to the last: leaving it sends nothing
+ * another way, it only lets connections fail sooner. So it gets more time, 600 ms of it with traffic: a machine that is short
+ * of processors is silent for as long as four asks take. By the clock, because such a machine asks more slowly as well, and a
+ * site that is gone has to be unreachable within a second, on its workers too.
  */
-const LONE_LIMIT = 10;
+const LONE_LIMIT = 6;
+const LONE_MS = 400;
 /** The same where only a kernel answers, once a second: within 4 s. */
 const REFUSED_LIMIT = 3;
 /**
@@ -196,9 +198,15 @@ export function expired(path: Path, moment: Moment): Path {
   const { run, ...rest } = path;
   const isUnbroken = run !== undefined && lost.every(({ sequence }) => sequence < run.sequence);
   const next: Path = { ...rest, asks, tally, lossRate, misses, ...(isUnbroken ? { run } : {}) };
-  return misses >= missLimit(path, moment.isAlone) && isHeardOut(next)
-    ? moved(next, 'silence', moment)
-    : next;
+  const isOver = moment.isAlone && !isStopped(path) ? isLongLost(next) : misses >= missLimit(path);
+  return isOver && isHeardOut(next) ? moved(next, 'silence', moment) : next;
+}
+
+/** What is missing is enough to give up the only path. */
+function isLongLost({ misses, asks, answered }: Path): boolean {
+  const missed = asks.filter(({ sequence, isJudged }) => sequence > answered && isJudged);
+  const [first, last] = [missed[0], missed.at(-1)];
+  return misses >= LONE_LIMIT && first !== undefined && last !== undefined && last.at - first.at >= LONE_MS;
 }
 
 /** The far kernel has had its time to answer as well: over a long way four asks are lost before a knock can be. */
@@ -232,10 +240,9 @@ export function isStopped({ refusals }: Path): boolean {
   return refusals !== undefined && refusals.count >= STOPPED_AFTER;
 }
 
-/** Misses in a row that end this path. */
-export function missLimit(path: Path, isAlone: boolean): number {
-  if (isStopped(path)) return REFUSED_LIMIT;
-  return isAlone ? LONE_LIMIT : MISS_LIMIT;
+/** Misses in a row that end this path where others are up. */
+export function missLimit(path: Path): number {
+  return isStopped(path) ? REFUSED_LIMIT : MISS_LIMIT;
 }
 
 function believed(hears: Hears, { now, late }: Moment): Hears {

@@ -30,6 +30,6 @@ export function reasonOf(before: Path, after: Path, beside: readonly Path[]): Pa
 
 function unanswered(lost: number, beside: readonly Path[]): PathReason {
   if (beside.length === 0) return { kind: 'unanswered', lost };
-  const siblingAnswers = beside.some((path) => path.state === 'up' && path.misses < missLimit(path, false));
+  const siblingAnswers = beside.some((path) => path.state === 'up' && path.misses < missLimit(path));
   return { kind: 'unanswered', lost, siblingAnswers };
 }
