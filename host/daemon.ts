@@ -32,7 +32,7 @@ export interface DaemonTools {
 export interface DaemonParts extends AsyncDisposable {
   /** Looks at everything and makes it right. */
   pass(): Promise<Again>;
-  /** The kernel says that something changed; a pass follows. Whether it is pressing: what we put there or took away ourselves is not. */
+  /** The kernel says that something changed; a pass follows. Whether it is pressing: what is most often our own doing is not. */
   noticed(what: KernelChange): boolean;
   /** Why it is not ready; undefined when it is. */
   ready(): string | undefined;

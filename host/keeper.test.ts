@@ -210,25 +210,27 @@ test('HostKeeper changes routes by one command, without looking, and looks when 
   t.is(own.restMs, 1000);
 });
 
-test('HostKeeper does not look after a nexthop that it took away itself, but after one that it wants', async (t) => {
-  const { kernel, keeper: own, clock } = await keeper(t);
-  const nexthop = 7_400_001;
-  t.true(own.noticed({ nexthop }), 'nothing is known of what stands yet');
-  const nexthops = [{ id: nexthop, family: 4, device: 'ist01' }] as const;
-  const led = { ...plan([]), network: { ...EMPTY_STATE, nexthops } };
-  await own.hold(led, [OWN]);
-  const stopping = own.hold(plan([]), [OWN]);
-  t.false(own.noticed({ nexthop }), 'the kernel tells while the command runs');
-  await stopping;
-  t.is(own.restMs, 1000);
-  await own.hold(led, [OWN]);
-  kernel.take();
-  t.true(own.noticed({ nexthop }));
-  t.is(own.restMs, 0);
-  clock.now = 1001;
-  await own.hold(led, [OWN]);
-  t.regex(kernel.take(), /^nft -s -j/m);
-});
+for (const [what, part] of [
+  ['nexthop', { nexthops: [{ id: 7_401_001, family: 4, device: 'ist01' }] }],
+  ['group', { groups: [{ id: 7_401_001, members: [7_400_001] }] }],
+] as const)
+  test(`HostKeeper does not look after a ${what} that it took away itself, but after one that it wants`, async (t) => {
+    const { kernel, keeper: own } = await keeper(t);
+    const gone = { nexthop: 7_401_001 };
+    t.true(own.noticed(gone), 'nothing is known of what stands yet');
+    const led = { ...plan([]), network: { ...EMPTY_STATE, ...part } };
+    await own.hold(led, [OWN]);
+    const changing = own.hold(plan([]), [OWN]);
+    t.false(own.noticed(gone), 'the kernel tells while the command runs');
+    await changing;
+    t.is(own.restMs, 1000);
+    await own.hold(led, [OWN]);
+    kernel.take();
+    t.true(own.noticed(gone));
+    t.is(own.restMs, 0);
+    await own.hold(led, [OWN]);
+    t.regex(kernel.take(), /^nft -s -j/m);
+  });
 
 test('HostKeeper makes a change before a look that is due, but not for ever', async (t) => {
   const { kernel, keeper: own, clock } = await keeper(t);

@@ -7,7 +7,7 @@ import type { DeviceConfig, PrivateKey, PublicKey, WireGuardSupport } from '#lib
 import type { HostPlan } from '#topology';
 import { applyPlan, changePlan, deviceConfigs } from './apply.ts';
 import type { AppliedPlan, PlanChange } from './apply.ts';
-import type { KernelChange, LostNexthop } from './monitor.ts';
+import type { KernelChange } from './monitor.ts';
 
 export interface KeeperOptions {
   readonly run: Run;
@@ -51,8 +51,8 @@ interface Held {
 export class HostKeeper {
   readonly #options: Required<KeeperOptions>;
   #held: Held | undefined;
-  /** What the last plan wants, from the moment that the kernel may hear of it. */
-  #wanted: NetworkState | undefined;
+  /** Nexthops and groups that the last plan wants, from the moment that the kernel may hear of it. */
+  #wanted: ReadonlySet<number> | undefined;
   /** Monotonic milliseconds: when the kernel is looked at, whatever happens. */
   #lookAt = 0;
   /** The first and the last change of ours that the kernel told of since the last look. */
@@ -77,12 +77,13 @@ export class HostKeeper {
   }
 
   /**
-   * The kernel says that something changed. Whether it is looked at by the next {@link hold}: where a cluster has become unreachable,
-   * every host takes groups away at once, and none has time to look whether they went.
+   * The kernel says that something changed. Whether a look is due at once, and not only when all is calm: where a cluster becomes
+   * unreachable, every host takes groups away in the same moment, and none has time to look whether they went.
    */
   noticed(what: KernelChange): boolean {
     const now = this.#options.now();
-    const isMeant = what === 'ours' || (typeof what === 'object' && !this.#wants(what));
+    const isMeant =
+      what === 'ours' || (typeof what === 'object' && this.#wanted?.has(what.nexthop) === false);
     if (isMeant) this.#restless = { from: this.#restless?.from ?? now, to: now };
     else this.#lookWithin(0);
     return !isMeant;
@@ -113,12 +114,6 @@ export class HostKeeper {
     return await this.#change(plan, { network, before, devices });
   }
 
-  #wants({ nexthop }: LostNexthop): boolean {
-    if (this.#wanted === undefined) return true;
-    const { nexthops, groups } = this.#wanted;
-    return nexthops.some(({ id }) => id === nexthop) || groups.some(({ id }) => id === nexthop);
-  }
-
   get #dueAt(): number {
     if (this.#restless === undefined) return this.#lookAt;
     const { from, to } = this.#restless;
@@ -127,7 +122,7 @@ export class HostKeeper {
 
   /** What was amiss before is so still: only a look can tell. */
   async #change(plan: HostPlan, change: PlanChange): Promise<AppliedPlan> {
-    this.#wanted = plan.network;
+    this.#wanted = idsIn(plan.network);
     const amiss = this.#held?.applied.failures ?? [];
     const changed = await changePlan(this.#options.run, change);
     if (changed.failures.length > 0) this.#lookWithin(0);
@@ -141,7 +136,7 @@ export class HostKeeper {
   async #apply(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
     const { run, stateDir, wireguard } = this.#options;
     const before = this.#held?.applied.devices ?? [];
-    this.#wanted = plan.network;
+    this.#wanted = idsIn(plan.network);
     // What the kernel says from here on may be about what is changed now.
     this.#lookAt = this.#options.now() + LOOK_MS;
     this.#restless = undefined;
@@ -198,6 +193,10 @@ export class HostKeeper {
   #lookWithin(ms: number): void {
     this.#lookAt = Math.min(this.#lookAt, this.#options.now() + ms);
   }
+}
+
+function idsIn({ nexthops, groups }: NetworkState): ReadonlySet<number> {
+  return new Set([...nexthops, ...groups].map(({ id }) => id));
 }
 
 /** No exit status: it had to be ended. */

@@ -20,7 +20,7 @@ export { Loop } from './loop.ts';
 export type { Again, LoopOptions } from './loop.ts';
 export { runProgram } from './main.ts';
 export { kernelWatches } from './monitor.ts';
-export type { KernelChange, LostNexthop } from './monitor.ts';
+export type { KernelChange } from './monitor.ts';
 export { Paths } from './paths.ts';
 export type { PathsOptions, Probed, ProbedPath } from './paths.ts';
 export { refusedConditions } from './refused.ts';

@@ -19,7 +19,7 @@ import { isOurDevice, systemPath } from '#lib/linux';
  */
 export type KernelChange = 'facts' | 'damage' | 'ours' | LostNexthop;
 
-/** A nexthop of ours went, by its identifier, or a route that led by it: damage only to those who want it still. */
+/** A nexthop or a group of ours went, by its identifier, or a route that led by it: damage only to those who want it still. */
 export interface LostNexthop {
   readonly nexthop: number;
 }

@@ -22,11 +22,13 @@ import { verdictsIn } from './verdicts.ts';
 
 const GROUP = 'id 7401002 group 7400000/7400001/7400008 type resilient buckets 127 idle_timer 60 proto 73 ';
 
-test('busyBetween() leaves out what stolenBetween() counts', (t) => {
-  const before = parseCores('cpu  10 20 30 400 5 0 6 100 3 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n');
-  t.deepEqual(before, { idle: 405, stolen: 100, all: 571 });
-  const after = parseCores('cpu  30 30 60 420 5 0 6 120 3 0');
-  t.is(stolenBetween(before, after), 20);
+test('busyBetween() leaves out what stolenBetween() finds with the core that lost the most', (t) => {
+  const stat = (first: string, second: string): string =>
+    `cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 ${first}\ncpu1 ${second}\nintr 1 2 3\n`;
+  const before = parseCores(stat('10 20 30 400 5 0 6 100 3 0', '1 1 1 1 1 1 1 50 0 0'));
+  t.deepEqual(before, { own: 4780, idle: 4070, stolen: [1000, 500] });
+  const after = parseCores(stat('30 30 60 420 5 0 6 120 3 0', '1 1 1 1 1 1 1 81 0 0'));
+  t.is(stolenBetween(before, after), 310);
   t.is(busyBetween(before, after), 75);
   t.is(stolenBetween(before, before), 0);
   t.is(busyBetween(before, before), 0);

@@ -118,16 +118,13 @@ export function countEjections(except?: string) {
 /** As {@link countEjections}; `busy`: of a hundred parts of all cores' time until the repair, those that somebody used. */
 export async function countStarved(lab: Lab): Promise<Observer> {
   const ejections = await countEjections()(lab);
-  const before = await readCores();
-  let after = Promise.resolve(before);
+  const before = readCores();
+  let after = before;
   return {
     mending: () => {
       after = readCores();
     },
-    figures: async (run) => ({
-      ...(await ejections.figures(run)),
-      busy: busyBetween(before, await after),
-    }),
+    figures: async (run) => ({ ...(await ejections.figures(run)), busy: busyBetween(before, after) }),
     [Symbol.asyncDispose]: () => ejections[Symbol.asyncDispose](),
   };
 }

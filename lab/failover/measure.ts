@@ -10,7 +10,7 @@ import type { Trace } from '../traffic/trace.ts';
 import { STEADY, Traffic } from '../traffic/traffic.ts';
 import type { Bed } from './bed.ts';
 import type { Beds } from './beds.ts';
-import { readCores, stolenBetween } from './cores.ts';
+import { TheftWatch } from './cores.ts';
 import { AFTER_MS, FOR_MS, type Moments, type Observer, type Variant } from './row.ts';
 import { unsound } from './sound.ts';
 import { isWithin } from './summary.ts';
@@ -31,7 +31,7 @@ export interface Run {
   /** The longest pause of the generator itself, and what it took of one core: neither may be what is measured. */
   readonly pauseMs: number;
   readonly cpu: number;
-  /** What the row's observer saw; `stolen`, of a hundred parts of all cores' time, those that the machine under this one gave to others. */
+  /** What the row's observer saw; `stolenMs`, for how long at a time the machine under this one gave one of its cores to others. */
   readonly figures: Readonly<Record<string, number>>;
   /** Figures that nobody asked for yet when this was measured. */
   readonly without?: readonly string[];
@@ -173,7 +173,7 @@ export async function measureFault(lab: Lab, variant: Variant, options: FaultOpt
   await sleep(WARM_MS, undefined, { signal });
   const armed = await variant.arm(lab, forMs);
   await using observer = await variant.observe?.(lab, armed);
-  const before = await readCores();
+  using theft = new TheftWatch();
   const broken = now();
   await using fault = await armed.begin();
   await sleep(Math.max(0, broken + forMs - now()), undefined, { signal });
@@ -183,7 +183,7 @@ export async function measureFault(lab: Lab, variant: Variant, options: FaultOpt
   await fault.undo();
   const end = await aftermath(variant, { observer, mended, signal });
   const moments = { broken, mended, end };
-  const stolen = stolenBetween(before, await readCores());
+  const { stolenMs } = theft;
   const trace = await traffic.stop();
   const analysis = analyse(trace, { from: broken, to: end });
   if (control !== NO_CONTROL) expectSound(variant, analysis, end - broken);
@@ -192,7 +192,7 @@ export async function measureFault(lab: Lab, variant: Variant, options: FaultOpt
     ...lessControl(plain(trace, analysis), control),
     hit: hits(analysis, control),
     dropped,
-    figures: rounded({ ...figures, stolen }),
+    figures: rounded({ ...figures, stolenMs }),
   };
 }
 

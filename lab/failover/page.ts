@@ -73,7 +73,8 @@ no worker of either site has a way to the other, \`refusedMs\` and \`refused6Ms\
 the socket, and is put off until the second packet, a second later: over IPv6 always), and \`newMs\` and \`udpMs\`, after the repair, until new connections and datagrams arrive again;
 \`switches\`, how often the path left or joined a group; \`restLost\`, what was lost by flows that did not take the path when it first broke; \`ejections\`, paths that were left
 although nothing was wrong with them; \`resized\`, paths that were kept, for packets of another size; \`left\` and \`missing\`, paths that left a group, and that were not back at the end, and \`backMs\`, when
-the last one was; \`busy\`, per cent of all cores' time that was used; \`stolen\`, per cent of it that the machine under the bed gave to others, which was a third of a second at a time. *Target*: \`hit\`, flows and connections that noticed; a fault that nothing met measures nothing. \`suspended\` has no target for silence:
+the last one was; \`busy\`, per cent of all cores' time that was used; \`stolenMs\`, for how long at a time the machine
+under the bed gave one of its cores to others: paths that go by that core are silent for as long. *Target*: \`hit\`, flows and connections that noticed; a fault that nothing met measures nothing. \`suspended\` has no target for silence:
 a gateway that hangs while its kernel answers is left by its own workers after some 5 s. \`(mtuMs: of 3 runs)\`: the others are older than that figure, and are judged by the rest.
 
 | fault | what | runs | UDP silence | TCP silence | lost / duplicated / reordered | TCP lost | also | target | |

@@ -27,6 +27,12 @@ test('replaceFile() that fails says what the system said, and leaves no half', a
   t.false((await readdir(directory)).includes('taken.new'));
 });
 
+test('replaceFile() says why, also where what lies beside the file cannot be removed', async (t) => {
+  const path = join(directory, 'blocked');
+  await mkdir(`${path}.new`);
+  await t.throwsAsync(replaceFile(path, 'new', 0o600), { code: 'EISDIR' });
+});
+
 test('readIfThere() tells a file that is missing from one that cannot be read', async (t) => {
   t.is(await readIfThere(join(directory, 'nothing')), undefined);
   await t.throwsAsync(readIfThere(directory), { code: 'EISDIR' });

@@ -7,7 +7,7 @@ import { codeOf } from '#lib/errors';
 /**
  * Writes beside the file, syncs, renames over it, and syncs the directory, so that the name survives as well. One writer at a time.
  * @param mode as of chmod(2); a file that was there before has it as well then
- * @throws {Error} of the system, with its code; the old file stands
+ * @throws {Error} of the system, with its code; the old file stands, unless all that failed was to sync the directory
  */
 export async function replaceFile(path: string, data: string | Uint8Array, mode: number): Promise<void> {
   const beside = `${path}.new`;
@@ -16,7 +16,7 @@ export async function replaceFile(path: string, data: string | Uint8Array, mode:
     await rename(beside, path);
   } catch (error) {
     // On a full disk, half a file is what fills it.
-    await rm(beside, { force: true });
+    await rm(beside, { force: true }).catch(() => undefined);
     throw error;
   }
   await syncDirectory(dirname(path));

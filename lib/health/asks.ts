@@ -20,7 +20,7 @@ export interface Ask {
   readonly isKnocking: boolean;
 }
 
-/** Milliseconds for which a judged ask is remembered: no answer that is of any use is older. */
+/** Milliseconds for which a judged ask is remembered: no answer that is of any use is older, and no path is given up for less. */
 const MEMORY_MS = 2000;
 
 /** With one more; those too old for an answer are forgotten. */

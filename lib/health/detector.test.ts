@@ -96,6 +96,27 @@ test('Detector judges a dead path far away not much later than a round trip afte
   t.true(ms <= 350 + 130, `${ms} ms`);
 });
 
+test('Detector judges the last path of a dead neighbour with traffic later than the others, and within 650 ms', (t) => {
+  for (const seed of seeds(40)) {
+    const { simulation, start } = faulty(() => true, { seed });
+    simulation.run(2000);
+    const times = paths(2).map(({ id }) => when(simulation.here.changes, id, 'down', start));
+    const [last = Infinity, ...others] = times.toSorted((a, b) => b - a);
+    t.true(last >= 450 && last <= 650, `seed ${seed}: ${last} ms`);
+    t.true(Math.max(...others) <= 350, `seed ${seed}: ${others.join(', ')} ms`);
+  }
+});
+
+test('Detector of a process that naps all the time ends the only path all the same', (t) => {
+  const [only] = paths(1);
+  const { simulation } = faulty(() => true, { specs: only === undefined ? [] : [only], settleMs: 3000 });
+  for (let nap = 0; nap < 20; nap += 1) {
+    simulation.here.asleepUntil = simulation.now + 1200;
+    simulation.run(1250);
+  }
+  t.is(simulation.here.changes.at(-1)?.to, 'down');
+});
+
 test('Detector judges a dead idle path within 4 s', (t) => {
   for (const seed of seeds(40)) {
     const { simulation, start } = faulty(isFirst, { seed, hasTraffic: false });

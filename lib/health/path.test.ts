@@ -151,6 +151,7 @@ test('a path that is the only one is left later, by the clock, and does not say 
     [50, 9],
     [80, 6],
     [1000, 6],
+    [2500, 6],
   ] as const) {
     const before = lose(enough - 1, everyMs);
     t.is(before.state, 'up', `every ${everyMs} ms`);

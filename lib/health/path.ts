@@ -202,11 +202,12 @@ export function expired(path: Path, moment: Moment): Path {
   return isOver && isHeardOut(next) ? moved(next, 'silence', moment) : next;
 }
 
-/** What is missing is enough to give up the only path. */
+/** What is missing is enough to give up the only path. Where asks are rare, the first of it is forgotten: that was long ago. */
 function isLongLost({ misses, asks, answered }: Path): boolean {
+  if (misses < LONE_LIMIT) return false;
   const missed = asks.filter(({ sequence, isJudged }) => sequence > answered && isJudged);
-  const [first, last] = [missed[0], missed.at(-1)];
-  return misses >= LONE_LIMIT && first !== undefined && last !== undefined && last.at - first.at >= LONE_MS;
+  const lastedMs = (missed.at(-1)?.at ?? 0) - (missed[0]?.at ?? 0);
+  return missed.length < misses || lastedMs >= LONE_MS;
 }
 
 /** The far kernel has had its time to answer as well: over a long way four asks are lost before a knock can be. */
@@ -240,7 +241,7 @@ export function isStopped({ refusals }: Path): boolean {
   return refusals !== undefined && refusals.count >= STOPPED_AFTER;
 }
 
-/** Misses in a row that end this path where others are up. */
+/** Misses in a row that end this path where others are up, or its daemon is stopped. */
 export function missLimit(path: Path): number {
   return isStopped(path) ? REFUSED_LIMIT : MISS_LIMIT;
 }
