@@ -112,7 +112,7 @@ test('Detector of a process that naps all the time ends the only path all the sa
   const { simulation } = faulty(() => true, { specs: only === undefined ? [] : [only], settleMs: 3000 });
   for (let nap = 0; nap < 20; nap += 1) {
     simulation.here.asleepUntil = simulation.now + 1200;
-    simulation.run(1250);
+    simulation.run(1210);
   }
   t.is(simulation.here.changes.at(-1)?.to, 'down');
 });
