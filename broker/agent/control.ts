@@ -3,6 +3,7 @@
 import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { chmod, open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import * as v from 'valibot';
 import { codeOf, messageOf } from '#lib/errors';
@@ -36,20 +37,21 @@ export async function serveControl(
   handle: (command: RevokeCommand) => Promise<void>,
 ): Promise<AsyncDisposable> {
   await rm(path, { force: true });
+  await using stack = new AsyncDisposableStack();
+  // As long as the server, which removes its socket by this path at the end: the same number could be another directory's by then.
+  const directory = stack.use(await open(dirname(path), 'r'));
+  const short = shortPath(directory, path);
   const server = createServer((socket) => void answer(socket, handle));
-  await withShortPath(path, async (short) => {
-    await listen(server, short);
-    await chmod(short, 0o600);
+  await listen(server, short);
+  stack.defer(() => closed(server));
+  await chmod(short, 0o600);
+  return stack.move();
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
   });
-  return {
-    [Symbol.asyncDispose]: async () => {
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
-      // The server would remove it by the short path, which is closed by now.
-      await rm(path, { force: true });
-    },
-  };
 }
 
 /**
@@ -59,7 +61,8 @@ export async function serveControl(
  */
 export async function sendControl(path: string, command: RevokeCommand): Promise<boolean> {
   try {
-    const line = await withShortPath(path, (short) => exchange(short, `${JSON.stringify(command)}\n`));
+    await using directory = await open(dirname(path), 'r');
+    const line = await exchange(shortPath(directory, path), `${JSON.stringify(command)}\n`);
     const { error } = v.parse(ANSWER, JSON.parse(line));
     if (error !== undefined) throw new Error(error);
     return true;
@@ -115,11 +118,6 @@ function listen(server: Server, path: string): Promise<void> {
 }
 
 /** A socket's path has room for 107 bytes; an open directory gives any socket a short one. */
-async function withShortPath<Result>(path: string, use: (short: string) => Promise<Result>): Promise<Result> {
-  const directory = await open(dirname(path), 'r');
-  try {
-    return await use(`/proc/self/fd/${directory.fd}/${basename(path)}`);
-  } finally {
-    await directory.close();
-  }
+function shortPath({ fd }: FileHandle, path: string): string {
+  return `/proc/self/fd/${fd}/${basename(path)}`;
 }
