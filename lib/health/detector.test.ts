@@ -531,14 +531,25 @@ for (const [wire, expected] of [
 test('Detector raises the size again ten minutes after the hole is gone, or when the path has come back', (t) => {
   for (const isBroken of [false, true]) {
     const isLost = (packet: Packet, sinceMs: number): boolean =>
-      (sinceMs < 5000 && packet.size > 1300) ||
-      (isBroken && sinceMs > 6000 && sinceMs < 8000 && isFirst(packet));
+      (sinceMs < 25_000 && packet.size > 1300) ||
+      (isBroken && sinceMs > 26_000 && sinceMs < 28_000 && isFirst(packet));
     const { simulation } = faulty(isLost, { specs: paths(1, { ceiling: 1420 }) });
-    simulation.run(5900);
+    simulation.run(25_900);
     t.is(simulation.here.detector.report(FIRST)?.mtu, 1296);
-    simulation.run(isBroken ? 10_000 : 605_000);
+    simulation.run(isBroken ? 10_000 : 580_000);
+    if (!isBroken) t.is(simulation.here.detector.report(FIRST)?.mtu, 1296, 'it was found twice');
+    simulation.run(isBroken ? 0 : 25_000);
     t.is(simulation.here.detector.report(FIRST)?.mtu, 1420);
   }
+});
+
+test('Detector soon asks for more than a size that it has just found', (t) => {
+  const isLost = (packet: Packet, sinceMs: number): boolean => sinceMs < 5000 && packet.size > 1300;
+  const { simulation } = faulty(isLost, { specs: paths(1, { ceiling: 1420 }) });
+  simulation.run(5900);
+  t.is(simulation.here.detector.report(FIRST)?.mtu, 1296);
+  simulation.run(9000);
+  t.is(simulation.here.detector.report(FIRST)?.mtu, 1420);
 });
 
 test('Detector raises the size of a path that is too narrow for IPv6 within a quarter of a minute', (t) => {

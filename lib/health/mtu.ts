@@ -12,7 +12,8 @@ import type { Lateness } from './lateness.ts';
  *     ▲                                                                          │
  *     └────────────────────────── 3 lost: a black hole ──────────────────────────┘
  *
- * Below the first rung a larger size is tried every 10 s: other paths carry its packets meanwhile.
+ * Below the first rung a larger size is tried every 10 s: other paths carry its packets meanwhile. So it is once where a size is new: on a
+ * host that was short of processors just then, three probes are soon lost.
  *
  * A probe counts as lost only where a small ask that left with it was answered: a dead path says nothing about sizes.
  */
@@ -56,9 +57,9 @@ const RUNGS = [1280, 1200, 576] as const;
 const STEP = 16;
 /** Probes of one size lost in a row that make it too large (MAX_PROBES). */
 const MAX_PROBES = 3;
-/** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER), and where the size is below the first rung. */
+/** Milliseconds until a larger size is tried (PMTU_RAISE_TIMER), and where the size is new, or below the first rung. */
 const RAISE_MS = 600_000;
-const NARROW_RAISE_MS = 10_000;
+const SOON_RAISE_MS = 10_000;
 
 /** `size`: what an earlier process had found. Absent: nothing is known, and the first rung is assumed. */
 export function newMtu(ceiling: number, size?: number): Mtu {
@@ -154,6 +155,7 @@ function settled(mtu: Mtu, now: number): Mtu {
   return completed(mtu, mtu.low, now);
 }
 
+/** A size that is new may have been found in a bad moment, so that it is soon asked for more; one that is found again stands. */
 function completed(mtu: Mtu, size: number, now: number): Mtu {
   const isNarrow = size < Math.min(RUNGS[0], mtu.ceiling);
   return {
@@ -161,7 +163,7 @@ function completed(mtu: Mtu, size: number, now: number): Mtu {
     phase: 'complete',
     size,
     checkedAt: now,
-    raiseAt: now + (isNarrow ? NARROW_RAISE_MS : RAISE_MS),
+    raiseAt: now + (isNarrow || size !== mtu.size ? SOON_RAISE_MS : RAISE_MS),
   };
 }
 
