@@ -208,7 +208,7 @@ export class Gateway implements DaemonParts {
   /** The first time, tunnels that the kernel's groups hold count as answering: a restart moves nothing. */
   async #host(fleet: Fleet, node: GatewayNode): Promise<Host> {
     const { run, resilient } = this.#options;
-    const facts = await this.#facts.read(node, this.#keeper.restMs === 0);
+    const facts = await this.#facts.read(node);
     const isFirst = this.#keeper.applied === undefined;
     this.#events.heed();
     const health = isFirst

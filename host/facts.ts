@@ -46,29 +46,32 @@ export async function readFacts(run: Run, node: Node): Promise<HostFacts> {
   };
 }
 
+/** Milliseconds that facts count: not every cause of a change is one that monitors tell of, such as another default route. */
+const FRESH_MS = 30_000;
+
 /** Reads facts when they may be others than before. */
 export class FactsReader {
   readonly #run: Run;
-  #known: { readonly addresses: string; readonly facts: HostFacts } | undefined;
+  readonly #now: () => number;
+  #known: { readonly addresses: string; readonly until: number; readonly facts: HostFacts } | undefined;
   #forgotten = 0;
 
-  constructor(run: Run) {
+  /** `now`: milliseconds on a monotonic clock. */
+  constructor(run: Run, now: () => number = () => performance.now()) {
     this.#run = run;
+    this.#now = now;
   }
 
-  /**
-   * Throws as {@link readFacts} does.
-   * @param isLooking whether the kernel is looked at anyway. Monitors do not tell of every cause of a change, such as another default
-   * route; but it takes four processes to know, and while a path is left packets would wait for them.
-   */
-  async read(node: Node, isLooking: boolean): Promise<HostFacts> {
+  /** Throws as {@link readFacts} does. */
+  async read(node: Node): Promise<HostFacts> {
     const addresses = node.addresses.join(' ');
     const known = this.#known;
-    if (known?.addresses === addresses && !isLooking) return known.facts;
+    if (known?.addresses === addresses && this.#now() < known.until) return known.facts;
     const forgotten = this.#forgotten;
+    const until = this.#now() + FRESH_MS;
     const facts = await readFacts(this.#run, node);
     // What changed while they were read may be missing in them.
-    if (forgotten === this.#forgotten) this.#known = { addresses, facts };
+    if (forgotten === this.#forgotten) this.#known = { addresses, until, facts };
     return facts;
   }
 

@@ -314,8 +314,9 @@ test('readFacts() does not take a sysctl that failed for a kernel without IPv6',
   t.deepEqual((await readFacts(without, GATEWAY)).families, [4]);
 });
 
-test('FactsReader reads again what changed while it read, where the kernel is looked at, and for other addresses', async (t) => {
+test('FactsReader reads again what changed while it read, what is old, and for other addresses', async (t) => {
   let reads = 0;
+  let now = 0;
   let during: (() => void) | undefined;
   const counting: Run = (command) => {
     if (command.argv.includes('address')) {
@@ -324,16 +325,16 @@ test('FactsReader reads again what changed while it read, where the kernel is lo
     }
     return facts(command);
   };
-  const reader = new FactsReader(counting);
+  const reader = new FactsReader(counting, () => now);
   during = () => reader.forget();
-  await reader.read(GATEWAY, false);
+  await reader.read(GATEWAY);
   during = undefined;
-  await reader.read(GATEWAY, false);
-  await reader.read(GATEWAY, false);
+  await reader.read(GATEWAY);
+  await reader.read(GATEWAY);
   t.is(reads, 2);
-  const moved = { ...GATEWAY, addresses: [parseAddress('203.0.113.10')] };
-  await reader.read(moved, false);
+  await reader.read({ ...GATEWAY, addresses: [parseAddress('203.0.113.10')] });
   t.is(reads, 3);
-  await reader.read(moved, true);
+  now = 30_000;
+  await reader.read({ ...GATEWAY, addresses: [parseAddress('203.0.113.10')] });
   t.is(reads, 4);
 });

@@ -135,7 +135,7 @@ export class Agent implements DaemonParts {
 
   async #hold({ fleet, node }: Known): Promise<void> {
     const { flags, tools, resilient } = this.#options;
-    const facts = await this.#facts.read(node, this.#keeper.restMs === 0);
+    const facts = await this.#facts.read(node);
     this.#events.heed();
     const health = { healthy: new Set<never>(), ...this.#prober.health() };
     const host = { node: flags.node, ...facts, resilient, ...health };

@@ -67,8 +67,6 @@ const NO_CONTROL: Control = {
 };
 /** Connections are open then, daemons know that traffic flows. */
 const WARM_MS = 1500;
-/** Whoever begins to look on takes some of the machine, and is no part of the fault. */
-const CALM_MS = 500;
 /** A control that loses something makes it easy to lose nothing more: so often another one is taken. */
 const CONTROLS = 3;
 /** For all to be as it was before, where that is waited for, and what is seen of it then. */
@@ -175,7 +173,6 @@ export async function measureFault(lab: Lab, variant: Variant, options: FaultOpt
   await sleep(WARM_MS, undefined, { signal });
   const armed = await variant.arm(lab, forMs);
   await using observer = await variant.observe?.(lab, armed);
-  await sleep(CALM_MS, undefined, { signal });
   using theft = new TheftWatch();
   const broken = now();
   await using fault = await armed.begin();
