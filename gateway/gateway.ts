@@ -77,9 +77,10 @@ export class Gateway implements DaemonParts {
     this.#facts = new FactsReader(run);
     this.#lanes = new Lanes({ stateDir: flags.state, log: tools.log });
     this.#reader = new SiteReader(flags.site);
+    const view = (): ReturnType<Member['view']> => member.view();
     this.#inputs = inputsReader({
       reader: this.#reader,
-      view: () => member.view(),
+      view,
       cluster: member.status().cluster,
       node: flags.node,
       conditions: tools.conditions,
@@ -181,7 +182,6 @@ export class Gateway implements DaemonParts {
 
   #turned(changes: readonly Change[]): void {
     this.#events.add(changes);
-    this.#keeper.hurry();
     this.#options.tools.wake();
   }
 

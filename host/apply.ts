@@ -18,8 +18,6 @@ export interface ApplyPlanOptions {
   readonly wireguard: WireGuardSupport['wireguard'];
   /** What the last plan wanted of WireGuard, from {@link AppliedPlan}: tells an endpoint that we changed from one that roamed. */
   readonly before?: readonly DeviceConfig[];
-  /** Gives up where nothing is half done: while the kernel is read, or between two commands. */
-  readonly signal?: AbortSignal;
 }
 
 export interface AppliedPlan {
@@ -33,10 +31,11 @@ export interface AppliedPlan {
  * Idempotent; may be killed at any point and called again. Unreachable routes and nftables come before anything that
  * could lead a packet somewhere (`applyState` sees to that), and peers last, so that nothing arrives that nobody judges.
  * No route waits for a peer: a tunnel is in a group only after its first answered probe.
- * @throws {CommandError} where the kernel cannot be read, or when the signal aborts
+ * @throws {CommandError} where the kernel cannot be read
  */
 export async function applyPlan(run: Run, plan: HostPlan, options: ApplyPlanOptions): Promise<AppliedPlan> {
-  const network = await applyState(run, plan.network, options);
+  const { stateDir, wireguard } = options;
+  const network = await applyState(run, plan.network, { stateDir, wireguard });
   const configs = deviceConfigs(plan, options.keys);
   const before = options.before ?? [];
   // Where devices do not answer, the network is no worse for it.

@@ -232,44 +232,6 @@ for (const [what, part] of [
     t.regex(kernel.take(), /^nft -s -j/m);
   });
 
-test('HostKeeper gives up a look for what is known since, and looks later; not for ever', async (t) => {
-  const state = await mkdtemp(join(tmpdir(), 'isthmus-keeper-'));
-  t.teardown(() => rm(state, { recursive: true, force: true }));
-  const kernel = new Kernel();
-  const clock = { now: 0 };
-  let isSlow = false;
-  const { promise: reading, resolve: begin } = Promise.withResolvers<void>();
-  const run: Run = async (command) => {
-    const { signal, argv } = command;
-    if (isSlow && argv[0] === 'nft' && signal !== undefined)
-      await new Promise((_, reject) => {
-        const ended = { exitCode: null, stderr: '' };
-        signal.addEventListener('abort', () => reject(new CommandError(command, 'aborted', ended)));
-        begin();
-      });
-    return await kernel.run(command);
-  };
-  const own = new HostKeeper({ run, stateDir: state, wireguard: 'kernel', now: () => clock.now });
-  own.hurry();
-  await own.hold(routed([]), [OWN]);
-  clock.now = 30_000;
-  isSlow = true;
-  const looking = own.hold(routed([]), [OWN]);
-  await reading;
-  own.hurry();
-  t.is((await looking).outcome, 'unchanged');
-  t.is(own.restMs, 0, 'it is due');
-  kernel.take();
-  await own.hold(routed([far(2)]), [OWN]);
-  t.is(kernel.take(), 'ip -force -batch -');
-  clock.now = 31_001;
-  const late = own.hold(routed([far(3)]), [OWN]);
-  own.hurry();
-  await late;
-  t.regex(kernel.take(), /^nft -s -j/m);
-  t.true(own.restMs > 0);
-});
-
 test('HostKeeper makes a change before a look that is due, but not for ever', async (t) => {
   const { kernel, keeper: own, clock } = await keeper(t);
   await own.hold(routed([]), [OWN]);

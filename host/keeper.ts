@@ -57,8 +57,6 @@ export class HostKeeper {
   #lookAt = 0;
   /** The first and the last change of ours that the kernel told of since the last look. */
   #restless: { readonly from: number; readonly to: number } | undefined;
-  /** While nothing but a look is under way. */
-  #looking: AbortController | undefined;
   /** Devices that did not answer a kick, and until when they are left alone. */
   readonly #hung = new Map<string, number>();
   /** Applications in a row that were incomplete: each waits twice as long for the next as the one before. */
@@ -102,14 +100,6 @@ export class HostKeeper {
     await Promise.all(byDevice.map(([device, all]) => this.#end(device, all)));
   }
 
-  /**
-   * Packets wait for what is known from now on: a look that is under way gives up, and stays due. With a thousand clusters it
-   * takes 0.3 s, more where processors are short, and a path that dies in it would be left that much later.
-   */
-  hurry(): void {
-    this.#looking?.abort();
-  }
-
   /** As {@link applyPlan}, whose errors it throws. */
   async hold(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
     const held = this.#held;
@@ -119,7 +109,7 @@ export class HostKeeper {
     if (held === undefined || network === undefined) return await this.#apply(plan, keys);
     const before = held.applied.devices;
     if (!hasChanges(network) && isSameList(before, devices, isSameDevice)) {
-      return this.restMs === 0 ? await this.#look(plan, keys) : { ...held.applied, outcome: 'unchanged' };
+      return this.restMs === 0 ? await this.#apply(plan, keys) : { ...held.applied, outcome: 'unchanged' };
     }
     return await this.#change(plan, { network, before, devices });
   }
@@ -143,24 +133,7 @@ export class HostKeeper {
     return applied;
   }
 
-  /** The plan is the one that stands. One that is late does not come here, so nobody can put off a look for ever. */
-  async #look(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
-    const dueAt = this.#dueAt;
-    const held = this.#held;
-    const looking = new AbortController();
-    this.#looking = looking;
-    try {
-      return await this.#apply(plan, keys, looking.signal);
-    } catch (error) {
-      if (!looking.signal.aborted || held === undefined) throw error;
-      this.#lookAt = dueAt;
-      return { ...held.applied, outcome: 'unchanged' };
-    } finally {
-      this.#looking = undefined;
-    }
-  }
-
-  async #apply(plan: HostPlan, keys: readonly PrivateKey[], signal?: AbortSignal): Promise<AppliedPlan> {
+  async #apply(plan: HostPlan, keys: readonly PrivateKey[]): Promise<AppliedPlan> {
     const { run, stateDir, wireguard } = this.#options;
     const before = this.#held?.applied.devices ?? [];
     this.#wanted = idsIn(plan.network);
@@ -168,8 +141,7 @@ export class HostKeeper {
     this.#lookAt = this.#options.now() + LOOK_MS;
     this.#restless = undefined;
     try {
-      const options = { stateDir, keys, wireguard, before, ...(signal && { signal }) };
-      return this.#remember(plan, await applyPlan(run, plan, options));
+      return this.#remember(plan, await applyPlan(run, plan, { stateDir, keys, wireguard, before }));
     } catch (error) {
       this.#lookAt = 0;
       throw error;

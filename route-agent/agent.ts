@@ -55,7 +55,6 @@ export class Agent implements DaemonParts {
     this.#prober = new Prober({
       changed: (changes) => {
         this.#events.add(changes);
-        this.#keeper.hurry();
         tools.wake();
       },
     });
