@@ -304,7 +304,7 @@ test('clusterctl rotate-keys sets back the times of key files, waits for each la
     '--status-port',
     String(server.port),
   ]);
-  await delay(400);
+  while (said.length === 0) await delay(20);
   interruption.abort();
   t.is(await interrupted, EXIT.interrupted);
   t.deepEqual(said.slice(-2), [

@@ -163,7 +163,7 @@ test('a path that is the only one is left later, by the clock, and does not say 
   t.is(ask(19, 25).state, 'up', 'those that are out are not lost yet');
 });
 
-test('a path that is the only one, whose daemon is stopped, is left as soon as any other', (t) => {
+test('a path that is the only one, whose daemon is stopped, is left after three asks like others', (t) => {
   let path = newPath(0, true);
   for (const now of [10, 20, 30, 40]) path = refused(asked(path, now - 5), moment(now, true));
   const lose = (asks: number): Path =>
